@@ -1,0 +1,14 @@
+//! kvs-sim: simulated AWS for video archives, in one process on one endpoint: Kinesis Video Streams with real media,
+//! CloudWatch alarms and S3.
+//!
+//! It shares no code with the operator, above all none for media: what simulator and archiver agree on is AWS's behaviour,
+//! not a common bug.
+
+pub mod clock;
+pub mod cloudwatch;
+pub mod http;
+pub mod kvs;
+pub mod metrics;
+pub mod s3;
+pub mod serve;
+pub mod world;

@@ -1,0 +1,49 @@
+//! What all simulated services share: clock, account, metrics, where state is kept, and the settings.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{clock::Clock, metrics::Metrics};
+
+/// The account that everything belongs to.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The region where a request names none.
+pub const DEFAULT_REGION: &str = "us-east-1";
+
+/// How the simulated AWS behaves where AWS leaves it open or slow. The defaults follow AWS.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where state is kept. `None`: nothing survives a restart.
+    pub data: Option<PathBuf>,
+    /// The endpoint as clients reach it, for GetDataEndpoint; `None`: as the request's Host header says.
+    pub endpoint: Option<String>,
+    /// How long a stream stays CREATING, UPDATING or DELETING.
+    pub transition: std::time::Duration,
+    /// How often alarms are evaluated, and how late metrics are visible. `false` follows AWS (every minute, a minute late).
+    /// `true` evaluates every few seconds with what there is, for demonstrations.
+    pub early_evaluation: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { data: None, endpoint: None, transition: std::time::Duration::from_secs(10), early_evaluation: false }
+    }
+}
+
+/// What all services share.
+#[derive(Debug)]
+pub struct World {
+    /// The one clock.
+    pub clock: Arc<dyn Clock>,
+    /// Metrics of all services, which alarms are evaluated on.
+    pub metrics: Metrics,
+    /// The settings.
+    pub settings: Settings,
+}
+
+impl World {
+    /// A world with nothing in it.
+    pub fn new(clock: Arc<dyn Clock>, settings: Settings) -> Arc<Self> {
+        Arc::new(Self { clock, metrics: Metrics::default(), settings })
+    }
+}

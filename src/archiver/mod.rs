@@ -1,0 +1,3 @@
+//! The Job's data plane: fragments → chunks → S3 → manifest. Knows nothing of Kubernetes.
+
+pub mod request;

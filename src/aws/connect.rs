@@ -1,0 +1,135 @@
+//! How clients are made: one configuration for all services, retries that know Kinesis Video's throttling code, and AWS's
+//! clock from the Date header of every answer.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_sdk_kinesisvideo::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::BeforeDeserializationInterceptorContextRef},
+        orchestrator::HttpResponse,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::{config_bag::ConfigBag, date_time::Format};
+use jiff::Timestamp;
+
+use super::error::{AwsError, kind};
+use crate::clock::AwsClock;
+
+/// What a person may set about the connection. Everything else comes from the SDK's own environment and files.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The region, where the environment's is not meant.
+    pub region: Option<String>,
+}
+
+/// What every client of one region is made from.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    config: SdkConfig,
+    clock: AwsClock,
+}
+
+impl Connection {
+    /// Loads credentials' sources and settings. Calls nothing yet.
+    pub async fn load(settings: &Settings, clock: AwsClock) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard().with_max_attempts(4))
+            // Each attempt ends at the head of the answer; bodies have their own guard where they are read.
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(4))
+                    .operation_attempt_timeout(Duration::from_secs(30))
+                    .operation_timeout(Duration::from_secs(120))
+                    .build(),
+            );
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        Self { config: loader.load().await, clock }
+    }
+
+    /// The same with another region.
+    pub fn in_region(&self, region: &str) -> Self {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        Self { config, clock: self.clock.clone() }
+    }
+
+    /// The region, where one is known.
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+
+    /// AWS's clock, fed by every answer to a client of this connection.
+    pub fn clock(&self) -> &AwsClock {
+        &self.clock
+    }
+
+    /// The SDK's configuration, for the adapters of this folder.
+    pub(super) fn sdk(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The interceptor that reads AWS's clock, for the adapters of this folder.
+    pub(super) fn date_interceptor(&self) -> DateInterceptor {
+        DateInterceptor { clock: self.clock.clone() }
+    }
+}
+
+/// Kinesis Video throttles with a code that the SDK does not retry by itself.
+pub(super) fn throttling_classifier<E>() -> AwsErrorCodeClassifier<E> {
+    AwsErrorCodeClassifier::builder()
+        .transient_errors(vec!["ClientLimitExceededException", "ConnectionLimitExceededException"])
+        .build()
+}
+
+/// Feeds AWS's clock.
+#[derive(Debug)]
+pub(super) struct DateInterceptor {
+    clock: AwsClock,
+}
+
+impl Intercept for DateInterceptor {
+    fn name(&self) -> &'static str {
+        "DateInterceptor"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date").and_then(http_date) {
+            self.clock.saw(date);
+        }
+        Ok(())
+    }
+}
+
+/// A Date header's time.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = aws_smithy_types::DateTime::from_str(text, Format::HttpDate).ok()?;
+    Timestamp::from_second(date.secs()).ok()
+}
+
+/// An SDK error in our words.
+pub(super) fn failed<E>(operation: &'static str, on: impl Into<String>, error: SdkError<E, HttpResponse>) -> AwsError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|r| r.status().as_u16());
+    let (code, message, request_id) = match error.as_service_error() {
+        Some(e) => (
+            e.meta().code().map(str::to_owned),
+            e.meta().message().map(str::to_owned),
+            e.meta().extra("aws_request_id").map(str::to_owned),
+        ),
+        None => (None, None, None),
+    };
+    AwsError { operation, on: on.into(), kind: kind(code.as_deref(), status), code, message, request_id, source: Some(error.into()) }
+}

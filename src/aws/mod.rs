@@ -1,0 +1,9 @@
+//! Ports: one small trait a service, in our words. SDK types never leave this folder.
+//!
+//! May: call AWS, and say in our words what came back. May not: decide anything about streams, alarms or footage.
+
+mod connect;
+pub mod error;
+
+pub use connect::{Connection, Settings};
+pub use error::{AwsError, Kind, Result};

@@ -1,0 +1,19 @@
+//! The command line: structures only, with the text that people read.
+
+use clap::{Parser, Subcommand};
+
+/// Archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
+#[derive(Debug, Parser)]
+#[command(name = "kvs-operator", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds,
+}

@@ -1,0 +1,8 @@
+//! A Kubernetes operator that archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
+
+pub mod api;
+pub mod archiver;
+pub mod aws;
+pub mod cli;
+pub mod clock;
+pub mod names;
