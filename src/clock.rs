@@ -53,7 +53,10 @@ const UNKNOWN: i64 = i64::MIN;
 impl AwsClock {
     /// A clock that knows nothing yet.
     pub fn new(node: Arc<dyn Clock>) -> Self {
-        Self { node, offset: Arc::new(AtomicI64::new(UNKNOWN)) }
+        Self {
+            node,
+            offset: Arc::new(AtomicI64::new(UNKNOWN)),
+        }
     }
 
     /// An answer with this Date header has just come. The header has whole seconds and is from when the answer was sent, so

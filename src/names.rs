@@ -25,11 +25,21 @@ pub fn digits<S: AsRef<str>>(identity: &[S]) -> String {
 pub fn dns<S: AsRef<str>>(head: &str, identity: &[S], max: usize) -> String {
     let head: String = head
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .take(max.saturating_sub(DIGITS + 1))
         .collect();
     let head = head.trim_matches('-');
-    if head.is_empty() { format!("x-{}", digits(identity)) } else { format!("{head}-{}", digits(identity)) }
+    if head.is_empty() {
+        format!("x-{}", digits(identity))
+    } else {
+        format!("{head}-{}", digits(identity))
+    }
 }
 
 #[cfg(test)]

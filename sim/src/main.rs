@@ -44,7 +44,9 @@ struct Serve {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
     match Cli::parse().command {
         Command::Serve(serve) => {
             let settings = Settings {
@@ -55,7 +57,10 @@ async fn main() -> anyhow::Result<()> {
             };
             let services = Services::open(World::new(Arc::new(System), settings))?;
             let listener = tokio::net::TcpListener::bind(serve.listen).await?;
-            println!("kvs-sim serves AWS_ENDPOINT_URL=http://{}", listener.local_addr()?);
+            println!(
+                "kvs-sim serves AWS_ENDPOINT_URL=http://{}",
+                listener.local_addr()?
+            );
             services.serve(listener).await?;
         }
     }

@@ -54,13 +54,20 @@ impl Metrics {
                 p.minimum = p.minimum.min(value);
                 p.maximum = p.maximum.max(value);
             })
-            .or_insert(Datapoint { count: 1.0, sum: value, minimum: value, maximum: value });
+            .or_insert(Datapoint {
+                count: 1.0,
+                sum: value,
+                minimum: value,
+                maximum: value,
+            });
     }
 
     /// The minutes of a metric that begin in [from, to).
     pub fn read(&self, metric: &Metric, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Datapoint)> {
         let series = self.series.lock().unwrap_or_else(|e| e.into_inner());
-        let Some(points) = series.get(metric) else { return vec![] };
+        let Some(points) = series.get(metric) else {
+            return vec![];
+        };
         points
             .range(from.as_second()..to.as_second())
             .filter_map(|(minute, point)| Some((Timestamp::from_second(*minute).ok()?, *point)))

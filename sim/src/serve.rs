@@ -59,7 +59,10 @@ async fn dispatch(State(services): State<Arc<Services>>, request: Request) -> Re
 
 async fn route(services: &Services, request: Request) -> Response {
     let headers = request.headers();
-    let target = headers.get("x-amz-target").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())

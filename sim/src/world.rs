@@ -26,7 +26,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { data: None, endpoint: None, transition: std::time::Duration::from_secs(10), early_evaluation: false }
+        Self {
+            data: None,
+            endpoint: None,
+            transition: std::time::Duration::from_secs(10),
+            early_evaluation: false,
+        }
     }
 }
 
@@ -44,6 +49,10 @@ pub struct World {
 impl World {
     /// A world with nothing in it.
     pub fn new(clock: Arc<dyn Clock>, settings: Settings) -> Arc<Self> {
-        Arc::new(Self { clock, metrics: Metrics::default(), settings })
+        Arc::new(Self {
+            clock,
+            metrics: Metrics::default(),
+            settings,
+        })
     }
 }

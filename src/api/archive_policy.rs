@@ -232,7 +232,10 @@ pub struct Clip {
 
 impl Default for Clip {
     fn default() -> Self {
-        Self { duration: default_clip_duration(), container: Container::Auto }
+        Self {
+            duration: default_clip_duration(),
+            container: Container::Auto,
+        }
     }
 }
 
@@ -271,7 +274,10 @@ pub struct S3Destination {
     pub region: Option<String>,
     /// What every key begins with, without a slash at either end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 256), regex(pattern = r"^([a-zA-Z0-9!_.*'()-]+(/[a-zA-Z0-9!_.*'()-]+)*)?$"))]
+    #[schemars(
+        length(max = 256),
+        regex(pattern = r"^([a-zA-Z0-9!_.*'()-]+(/[a-zA-Z0-9!_.*'()-]+)*)?$")
+    )]
     pub prefix: String,
     /// The account that must own the bucket; S3 refuses every request if another does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,7 +308,11 @@ fn default_service_account() -> String {
 
 impl Default for JobTemplate {
     fn default() -> Self {
-        Self { service_account_name: default_service_account(), resources: None, node_selector: BTreeMap::new() }
+        Self {
+            service_account_name: default_service_account(),
+            resources: None,
+            node_selector: BTreeMap::new(),
+        }
     }
 }
 

@@ -61,7 +61,14 @@ mod tests {
 
     #[test]
     fn the_time_moves_only_with_the_status() {
-        let say = |status| [Say { type_: READY, status, reason: "R", message: "m".into() }];
+        let say = |status| {
+            [Say {
+                type_: READY,
+                status,
+                reason: "R",
+                message: "m".into(),
+            }]
+        };
         let at = |s| jiff::Timestamp::from_second(s).unwrap();
         let first = set(&[], &say(false), Some(1), at(1));
         let same = set(&first, &say(false), Some(2), at(2));

@@ -47,7 +47,10 @@ pub struct RecordingSpec {
     pub stream_name: String,
     /// The stream's ARN: a stream made anew under the name is another one.
     #[serde(rename = "streamARN")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:stream/[a-zA-Z0-9_.-]+/[0-9]+$"))]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:stream/[a-zA-Z0-9_.-]+/[0-9]+$")
+    )]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.streamARN is immutable"))]
     pub stream_arn: String,
     /// The stream's region.

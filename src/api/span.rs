@@ -51,15 +51,24 @@ impl FromStr for Span {
         let wrong = || NotASpan(text.chars().take(40).collect());
         let (mut total, mut rest, mut any) = (0u64, text, false);
         for (unit, factor) in [('h', 3600), ('m', 60), ('s', 1)] {
-            let Some((digits, tail)) = rest.split_once(unit) else { continue };
+            let Some((digits, tail)) = rest.split_once(unit) else {
+                continue;
+            };
             if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(wrong());
             }
             let number: u64 = digits.parse().map_err(|_| wrong())?;
-            total = number.checked_mul(factor).and_then(|n| total.checked_add(n)).ok_or_else(wrong)?;
+            total = number
+                .checked_mul(factor)
+                .and_then(|n| total.checked_add(n))
+                .ok_or_else(wrong)?;
             (rest, any) = (tail, true);
         }
-        if any && rest.is_empty() { Ok(Self(total)) } else { Err(wrong()) }
+        if any && rest.is_empty() {
+            Ok(Self(total))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -118,17 +127,35 @@ mod tests {
 
     #[test]
     fn reads_and_prints_as_people_write() {
-        for (text, seconds, printed) in
-            [("90s", 90, "1m30s"), ("3m", 180, "3m"), ("1h30m", 5400, "1h30m"), ("0s", 0, "0s"), ("600s", 600, "10m")]
-        {
+        for (text, seconds, printed) in [
+            ("90s", 90, "1m30s"),
+            ("3m", 180, "3m"),
+            ("1h30m", 5400, "1h30m"),
+            ("0s", 0, "0s"),
+            ("600s", 600, "10m"),
+        ] {
             let span: Span = text.parse().unwrap();
-            assert_eq!((span.secs(), span.to_string().as_str()), (seconds, printed), "{text}");
+            assert_eq!(
+                (span.secs(), span.to_string().as_str()),
+                (seconds, printed),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn refuses_what_is_not_a_span() {
-        for text in ["", "3", "m", "-3m", "3s1m", "1.5h", "3 m", "3d", "99999999999999999999h"] {
+        for text in [
+            "",
+            "3",
+            "m",
+            "-3m",
+            "3s1m",
+            "1.5h",
+            "3 m",
+            "3d",
+            "99999999999999999999h",
+        ] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

@@ -57,7 +57,10 @@ pub struct VideoStreamSpec {
     pub data_retention_in_hours: Option<i32>,
     /// The media type, such as `video/h264` or `video/h264,audio/aac`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[\w\-\.\+]+/[\w\-\.\+]+(,[\w\-\.\+]+/[\w\-\.\+]+)*$"))]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = r"^[\w\-\.\+]+/[\w\-\.\+]+(,[\w\-\.\+]+/[\w\-\.\+]+)*$")
+    )]
     pub media_type: Option<String>,
     /// The device's name (AWS stores it and does not use it).
     #[serde(default, skip_serializing_if = "Option::is_none")]

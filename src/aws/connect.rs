@@ -50,13 +50,23 @@ impl Connection {
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        Self { config: loader.load().await, clock }
+        Self {
+            config: loader.load().await,
+            clock,
+        }
     }
 
     /// The same with another region.
     pub fn in_region(&self, region: &str) -> Self {
-        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
-        Self { config, clock: self.clock.clone() }
+        let config = self
+            .config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .build();
+        Self {
+            config,
+            clock: self.clock.clone(),
+        }
     }
 
     /// The region, where one is known.
@@ -76,14 +86,19 @@ impl Connection {
 
     /// The interceptor that reads AWS's clock, for the adapters of this folder.
     pub(super) fn date_interceptor(&self) -> DateInterceptor {
-        DateInterceptor { clock: self.clock.clone() }
+        DateInterceptor {
+            clock: self.clock.clone(),
+        }
     }
 }
 
 /// Kinesis Video throttles with a code that the SDK does not retry by itself.
 pub(super) fn throttling_classifier<E>() -> AwsErrorCodeClassifier<E> {
     AwsErrorCodeClassifier::builder()
-        .transient_errors(vec!["ClientLimitExceededException", "ConnectionLimitExceededException"])
+        .transient_errors(vec![
+            "ClientLimitExceededException",
+            "ConnectionLimitExceededException",
+        ])
         .build()
 }
 
@@ -118,7 +133,11 @@ fn http_date(text: &str) -> Option<Timestamp> {
 }
 
 /// An SDK error in our words.
-pub(super) fn failed<E>(operation: &'static str, on: impl Into<String>, error: SdkError<E, HttpResponse>) -> AwsError
+pub(super) fn failed<E>(
+    operation: &'static str,
+    on: impl Into<String>,
+    error: SdkError<E, HttpResponse>,
+) -> AwsError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -131,5 +150,13 @@ where
         ),
         None => (None, None, None),
     };
-    AwsError { operation, on: on.into(), kind: kind(code.as_deref(), status), code, message, request_id, source: Some(error.into()) }
+    AwsError {
+        operation,
+        on: on.into(),
+        kind: kind(code.as_deref(), status),
+        code,
+        message,
+        request_id,
+        source: Some(error.into()),
+    }
 }

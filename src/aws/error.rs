@@ -86,20 +86,45 @@ pub type Result<T> = std::result::Result<T, AwsError>;
 /// What a service's error code means. `None`: the code is not known; the caller goes by the HTTP status.
 fn kind_of_code(code: &str) -> Option<Kind> {
     Some(match code {
-        "ResourceNotFoundException" | "ResourceNotFound" | "NoSuchKey" | "NoSuchBucket" | "NotFound"
+        "ResourceNotFoundException"
+        | "ResourceNotFound"
+        | "NoSuchKey"
+        | "NoSuchBucket"
+        | "NotFound"
         | "QueueDoesNotExist" => Kind::NotFound,
         "VersionMismatchException" => Kind::Stale,
-        "ResourceInUseException" | "ConditionalRequestConflict" | "OperationAborted" | "ConcurrentModificationException" => {
-            Kind::Busy
-        }
-        "ClientLimitExceededException" | "ConnectionLimitExceededException" | "Throttling" | "ThrottlingException"
-        | "ThrottledException" | "RequestThrottled" | "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown"
-        | "RequestThrottledException" | "ProvisionedThroughputExceededException" | "BandwidthLimitExceeded" => Kind::Throttled,
-        "AccessDenied" | "AccessDeniedException" | "NotAuthorizedException" | "UnrecognizedClientException"
-        | "InvalidClientTokenId" | "ExpiredToken" | "ExpiredTokenException" | "SignatureDoesNotMatch"
-        | "InvalidAccessKeyId" | "KMSAccessDeniedException" | "AllAccessDisabled" => Kind::Denied,
-        "AccountStreamLimitExceededException" | "DeviceStreamLimitExceededException" | "LimitExceeded"
-        | "LimitExceededFault" | "TagsPerResourceExceededLimitException" => Kind::Limit,
+        "ResourceInUseException"
+        | "ConditionalRequestConflict"
+        | "OperationAborted"
+        | "ConcurrentModificationException" => Kind::Busy,
+        "ClientLimitExceededException"
+        | "ConnectionLimitExceededException"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "RequestThrottledException"
+        | "ProvisionedThroughputExceededException"
+        | "BandwidthLimitExceeded" => Kind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "NotAuthorizedException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "SignatureDoesNotMatch"
+        | "InvalidAccessKeyId"
+        | "KMSAccessDeniedException"
+        | "AllAccessDisabled" => Kind::Denied,
+        "AccountStreamLimitExceededException"
+        | "DeviceStreamLimitExceededException"
+        | "LimitExceeded"
+        | "LimitExceededFault"
+        | "TagsPerResourceExceededLimitException" => Kind::Limit,
         _ => return None,
     })
 }

@@ -2,8 +2,14 @@
 //!
 //! May: call AWS, and say in our words what came back. May not: decide anything about streams, alarms or footage.
 
+mod arn;
 mod connect;
 pub mod error;
+pub mod footage;
+mod fragment;
+pub mod objects;
 
+pub use arn::{NotAStreamArn, StreamArn};
 pub use connect::{Connection, Settings};
 pub use error::{AwsError, Kind, Result};
+pub use fragment::{Fragment, FragmentNumber, NotAFragmentNumber};

@@ -1,0 +1,403 @@
+//! Archived footage of Kinesis Video Streams, read only: what the archiver needs of the service, in our words.
+//!
+//! May: describe a stream, list fragments, open media; keep data endpoints and renew them. May not: decide which footage is
+//! archived, and may not take a part for the whole: an error in any page is an error of the listing.
+
+use std::{collections::HashMap, fmt, sync::Mutex, time::Duration};
+
+use aws_sdk_kinesisvideo as video;
+use aws_sdk_kinesisvideo::types::ApiName;
+use aws_sdk_kinesisvideoarchivedmedia as archived;
+use aws_sdk_kinesisvideoarchivedmedia::{
+    config::StalledStreamProtectionConfig,
+    types::{FragmentSelector, FragmentSelectorType, TimestampRange},
+};
+use aws_smithy_types::DateTime;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    AwsError, Connection, Fragment, Kind, Result, StreamArn,
+    connect::{failed, throttling_classifier},
+};
+use crate::archiver::request::TimestampType;
+
+/// How many fragments a page of ListFragments asks for. A call costs as many metadata points, of 10,000 a second and stream.
+const PAGE: i64 = 1000;
+
+/// A media body that is silent for this long is broken.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A stream, as far as its footage goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its ARN.
+    pub arn: StreamArn,
+    /// How long KVS keeps its footage, in hours; 0: not at all.
+    pub retention_hours: u32,
+}
+
+/// A media body in the pieces in which it comes.
+pub type Media = BoxStream<'static, Result<Bytes>>;
+
+/// Archived footage, read only.
+#[async_trait::async_trait]
+pub trait Footage: Send + Sync + fmt::Debug {
+    /// The stream of this name, at present.
+    async fn stream_named(&self, name: &str) -> Result<Stream>;
+
+    /// The stream with this ARN.
+    async fn stream(&self, arn: &StreamArn) -> Result<Stream>;
+
+    /// All fragments whose timestamp of this kind is in [from, to), in no order, each once.
+    async fn list(
+        &self,
+        arn: &StreamArn,
+        by: TimestampType,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Fragment>>;
+
+    /// The media of these fragments (1 to 1,000 numbers), as KVS sends them: one Matroska document a fragment, errors in band.
+    async fn media(&self, arn: &StreamArn, numbers: &[super::FragmentNumber]) -> Result<Media>;
+}
+
+/// Kinesis Video Streams through the SDK.
+pub struct KinesisVideo {
+    connection: Connection,
+    video: video::Client,
+    endpoints: Mutex<HashMap<(String, Operation), String>>,
+    clients: Mutex<HashMap<String, archived::Client>>,
+}
+
+impl fmt::Debug for KinesisVideo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisVideo")
+            .field("region", &self.connection.region())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a data endpoint is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Operation {
+    List,
+    Media,
+}
+
+impl Operation {
+    fn api(self) -> ApiName {
+        match self {
+            Self::List => ApiName::ListFragments,
+            Self::Media => ApiName::GetMediaForFragmentList,
+        }
+    }
+}
+
+impl KinesisVideo {
+    /// The service in the connection's region.
+    pub fn new(connection: &Connection) -> Self {
+        let config = video::config::Builder::from(connection.sdk())
+            .retry_classifier(throttling_classifier::<video::error::SdkError<video::Error>>())
+            .interceptor(connection.date_interceptor())
+            .build();
+        Self {
+            connection: connection.clone(),
+            video: video::Client::from_conf(config),
+            endpoints: Mutex::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// A client for a data endpoint, and whether the endpoint is from an earlier call.
+    async fn client(
+        &self,
+        arn: &StreamArn,
+        operation: Operation,
+    ) -> Result<(archived::Client, String, bool)> {
+        let key = (arn.to_string(), operation);
+        let kept = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        let (endpoint, kept) = match kept {
+            Some(endpoint) => (endpoint, true),
+            None => {
+                let answer = self
+                    .video
+                    .get_data_endpoint()
+                    .stream_arn(arn.as_str())
+                    .api_name(operation.api())
+                    .send()
+                    .await
+                    .map_err(|e| failed("kinesisvideo:GetDataEndpoint", arn.name(), e))?;
+                let endpoint = answer.data_endpoint.ok_or_else(|| {
+                    unexpected(
+                        "kinesisvideo:GetDataEndpoint",
+                        arn,
+                        "an answer without an endpoint",
+                    )
+                })?;
+                self.lock_endpoints().insert(key, endpoint.clone());
+                (endpoint, false)
+            }
+        };
+        let mut clients = self
+            .clients
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let client = clients
+            .entry(endpoint.clone())
+            .or_insert_with(|| {
+                let config = archived::config::Builder::from(self.connection.sdk())
+                    .endpoint_url(&endpoint)
+                    .retry_classifier(throttling_classifier::<archived::error::SdkError<archived::Error>>())
+                    .interceptor(self.connection.date_interceptor())
+                    .stalled_stream_protection(
+                        StalledStreamProtectionConfig::enabled()
+                            .upload_enabled(false)
+                            .grace_period(SILENCE)
+                            .build(),
+                    )
+                    .build();
+                archived::Client::from_conf(config)
+            })
+            .clone();
+        Ok((client, endpoint, kept))
+    }
+
+    fn lock_endpoints(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Operation), String>> {
+        self.endpoints
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// After a failure: whether to try once more, because the endpoint was an old one and is another now. AWS says that keeping
+    /// endpoints is safe if they are asked for again on failure.
+    async fn moved(
+        &self,
+        arn: &StreamArn,
+        operation: Operation,
+        endpoint: &str,
+        kept: bool,
+        error: &AwsError,
+    ) -> bool {
+        if error.kind == Kind::Throttled {
+            return false;
+        }
+        self.lock_endpoints().remove(&(arn.to_string(), operation));
+        kept && self
+            .client(arn, operation)
+            .await
+            .is_ok_and(|(_, now, _)| now != endpoint)
+    }
+
+    async fn page(
+        client: &archived::Client,
+        arn: &StreamArn,
+        selector: &FragmentSelector,
+        token: Option<String>,
+    ) -> Result<archived::operation::list_fragments::ListFragmentsOutput> {
+        client
+            .list_fragments()
+            .stream_arn(arn.as_str())
+            .max_results(PAGE)
+            .fragment_selector(selector.clone())
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|e| failed("kinesisvideo:ListFragments", arn.name(), e))
+    }
+}
+
+#[async_trait::async_trait]
+impl Footage for KinesisVideo {
+    async fn stream_named(&self, name: &str) -> Result<Stream> {
+        described(name, self.video.describe_stream().stream_name(name).send().await)
+    }
+
+    async fn stream(&self, arn: &StreamArn) -> Result<Stream> {
+        described(
+            arn.name(),
+            self.video.describe_stream().stream_arn(arn.as_str()).send().await,
+        )
+    }
+
+    async fn list(
+        &self,
+        arn: &StreamArn,
+        by: TimestampType,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Fragment>> {
+        // Both ends of AWS's range are inclusive and in ms; what lies outside of [from, to) is dropped below.
+        let last = to
+            .checked_add(SignedDuration::from_nanos(-1))
+            .unwrap_or(Timestamp::MIN);
+        if last < from {
+            return Ok(Vec::new());
+        }
+        let range = TimestampRange::builder()
+            .start_timestamp(DateTime::from_millis(from.as_millisecond()))
+            .end_timestamp(DateTime::from_millis(last.as_millisecond()))
+            .build()
+            .map_err(|e| unexpected("kinesisvideo:ListFragments", arn, e.to_string()))?;
+        let selector = FragmentSelector::builder()
+            .fragment_selector_type(match by {
+                TimestampType::ServerTimestamp => FragmentSelectorType::ServerTimestamp,
+                TimestampType::ProducerTimestamp => FragmentSelectorType::ProducerTimestamp,
+            })
+            .timestamp_range(range)
+            .build()
+            .map_err(|e| unexpected("kinesisvideo:ListFragments", arn, e.to_string()))?;
+        let (mut client, endpoint, kept) = self.client(arn, Operation::List).await?;
+        let mut found = HashMap::new();
+        let mut token = None;
+        loop {
+            let answer = match Self::page(&client, arn, &selector, token.clone()).await {
+                Err(e) if token.is_none() && self.moved(arn, Operation::List, &endpoint, kept, &e).await => {
+                    client = self.client(arn, Operation::List).await?.0;
+                    Self::page(&client, arn, &selector, None).await?
+                }
+                other => other?,
+            };
+            for fragment in answer.fragments.unwrap_or_default() {
+                let fragment = listed(arn, fragment)?;
+                let time = match by {
+                    TimestampType::ServerTimestamp => fragment.server,
+                    TimestampType::ProducerTimestamp => fragment.producer,
+                };
+                if from <= time && time < to {
+                    found.insert(fragment.number.clone(), fragment);
+                }
+            }
+            match answer.next_token {
+                None => return Ok(found.into_values().collect()),
+                Some(next) if Some(&next) == token.as_ref() => {
+                    return Err(unexpected(
+                        "kinesisvideo:ListFragments",
+                        arn,
+                        "the same page token twice",
+                    ));
+                }
+                next => token = next,
+            }
+        }
+    }
+
+    async fn media(&self, arn: &StreamArn, numbers: &[super::FragmentNumber]) -> Result<Media> {
+        let ask = async |client: archived::Client| {
+            client
+                .get_media_for_fragment_list()
+                .stream_arn(arn.as_str())
+                .set_fragments(Some(numbers.iter().map(|n| n.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|e| failed("kinesisvideo:GetMediaForFragmentList", arn.name(), e))
+        };
+        let (client, endpoint, kept) = self.client(arn, Operation::Media).await?;
+        let answer = match ask(client).await {
+            Err(e) if self.moved(arn, Operation::Media, &endpoint, kept, &e).await => {
+                ask(self.client(arn, Operation::Media).await?.0).await?
+            }
+            other => other?,
+        };
+        let on = arn.name().to_owned();
+        Ok(Box::pin(futures::stream::try_unfold(
+            answer.payload,
+            move |mut body| {
+                let on = on.clone();
+                async move {
+                    match body.try_next().await {
+                        Ok(Some(bytes)) => Ok(Some((bytes, body))),
+                        Ok(None) => Ok(None),
+                        Err(e) => Err(AwsError {
+                            operation: "kinesisvideo:GetMediaForFragmentList",
+                            on,
+                            kind: Kind::Unavailable,
+                            code: None,
+                            message: Some("the body broke off".into()),
+                            request_id: None,
+                            source: Some(e.into()),
+                        }),
+                    }
+                }
+            },
+        )))
+    }
+}
+
+fn described(
+    on: &str,
+    answer: std::result::Result<
+        video::operation::describe_stream::DescribeStreamOutput,
+        video::error::SdkError<video::operation::describe_stream::DescribeStreamError>,
+    >,
+) -> Result<Stream> {
+    let answer = answer.map_err(|e| failed("kinesisvideo:DescribeStream", on, e))?;
+    let info = answer
+        .stream_info
+        .unwrap_or_else(|| video::types::StreamInfo::builder().build());
+    let wrong = |message: String| AwsError {
+        operation: "kinesisvideo:DescribeStream",
+        on: on.to_owned(),
+        kind: Kind::Unavailable,
+        code: None,
+        message: Some(message),
+        request_id: None,
+        source: None,
+    };
+    let arn = info
+        .stream_arn
+        .ok_or_else(|| wrong("an answer without an ARN".into()))?;
+    let retention = info.data_retention_in_hours.unwrap_or(0);
+    Ok(Stream {
+        arn: arn
+            .parse()
+            .map_err(|e: super::NotAStreamArn| wrong(e.to_string()))?,
+        retention_hours: u32::try_from(retention)
+            .map_err(|_| wrong(format!("a retention of {retention} hours")))?,
+    })
+}
+
+/// A listed fragment in our words. One without its number or times cannot be archived and must not be passed over.
+fn listed(arn: &StreamArn, fragment: archived::types::Fragment) -> Result<Fragment> {
+    let wrong = |what: &str| {
+        unexpected(
+            "kinesisvideo:ListFragments",
+            arn,
+            format!("a fragment without {what}"),
+        )
+    };
+    let time = |t: Option<DateTime>| {
+        t.and_then(|t| t.to_millis().ok())
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    };
+    Ok(Fragment {
+        number: fragment
+            .fragment_number
+            .as_deref()
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(|| wrong("a number"))?,
+        producer: time(fragment.producer_timestamp).ok_or_else(|| wrong("a producer timestamp"))?,
+        server: time(fragment.server_timestamp).ok_or_else(|| wrong("a server timestamp"))?,
+        length_ms: u32::try_from(fragment.fragment_length_in_milliseconds).map_err(|_| wrong("a length"))?,
+        bytes: u64::try_from(fragment.fragment_size_in_bytes).map_err(|_| wrong("a size"))?,
+    })
+}
+
+/// An answer that makes no sense: try again rather than go on with a guess.
+fn unexpected(operation: &'static str, arn: &StreamArn, what: impl Into<String>) -> AwsError {
+    AwsError {
+        operation,
+        on: arn.name().to_owned(),
+        kind: Kind::Unavailable,
+        code: None,
+        message: Some(what.into()),
+        request_id: None,
+        source: None,
+    }
+}

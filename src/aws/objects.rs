@@ -1,0 +1,305 @@
+//! Objects of one S3 bucket: conditional creation, reading, listing, in our words.
+//!
+//! May: create an object where there is none, read, list. May not: overwrite, and may not decide whether what is there is right.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use aws_sdk_s3 as s3;
+use aws_sdk_s3::{
+    operation::{get_object::GetObjectError, head_object::HeadObjectError},
+    primitives::ByteStream,
+    types::ChecksumMode,
+};
+use aws_smithy_types::{base64, timeout::TimeoutConfig};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{AwsError, Connection, Kind, Result, connect::failed};
+
+/// An upload that moves less than this many bytes a second is given up.
+const SLOWEST: u64 = 256 * 1024;
+
+/// SHA-256 of an object's content.
+pub type Sha256 = [u8; 32];
+
+/// What is to be created.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    /// The key.
+    pub key: String,
+    /// The content.
+    pub content: Content,
+    /// SHA-256 of the content; S3 refuses the object if it comes to another.
+    pub sha256: Sha256,
+    /// The media type.
+    pub content_type: &'static str,
+    /// User metadata: lower-case names, ASCII, at most 2 KB together.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An object's content, from memory or from a file.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// From memory.
+    Bytes(Bytes),
+    /// A file and its length.
+    File(PathBuf, u64),
+}
+
+impl Content {
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, len) => *len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What came of a conditional creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// The object is there now, and this call made it.
+    Created,
+    /// One was there already (412).
+    Exists,
+}
+
+/// What is known of an object without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content, where S3 keeps one of the whole.
+    pub sha256: Option<Sha256>,
+    /// User metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// When S3 took it in.
+    pub last_modified: Option<Timestamp>,
+}
+
+/// An object with its content.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// What is known of it.
+    pub head: ObjectHead,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// The key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When S3 took it in.
+    pub last_modified: Option<Timestamp>,
+}
+
+/// Objects of one bucket.
+#[async_trait::async_trait]
+pub trait Objects: Send + Sync + fmt::Debug {
+    /// Creates an object if there is none under its key.
+    async fn create(&self, object: &NewObject) -> Result<Creation>;
+
+    /// What is known of an object; `None`: there is none.
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>>;
+
+    /// An object with its content, in memory: for plans and manifests. `None`: there is none.
+    async fn get(&self, key: &str) -> Result<Option<Object>>;
+
+    /// All objects whose key begins with `prefix` and sorts after `after` (empty: all), in the order of their keys.
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<ListedObject>>;
+}
+
+/// A bucket through the SDK.
+#[derive(Clone)]
+pub struct Bucket {
+    client: s3::Client,
+    bucket: String,
+    owner: Option<String>,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket")
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bucket {
+    /// A bucket in the connection's region. With `owner`, S3 refuses every call if another account owns the bucket.
+    pub fn new(connection: &Connection, bucket: &str, owner: Option<&str>) -> Self {
+        let config = s3::config::Builder::from(connection.sdk())
+            // Buckets as host names need DNS of their own, which an endpoint that stands in for S3 does not have.
+            .force_path_style(connection.sdk().endpoint_url().is_some())
+            .interceptor(connection.date_interceptor())
+            .build();
+        Self {
+            client: s3::Client::from_conf(config),
+            bucket: bucket.into(),
+            owner: owner.map(Into::into),
+        }
+    }
+
+    fn on(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+}
+
+#[async_trait::async_trait]
+impl Objects for Bucket {
+    async fn create(&self, object: &NewObject) -> Result<Creation> {
+        let body = match &object.content {
+            Content::Bytes(bytes) => ByteStream::from(bytes.clone()),
+            Content::File(path, _) => ByteStream::from_path(path).await.map_err(|e| AwsError {
+                operation: "s3:PutObject",
+                on: self.on(&object.key),
+                kind: Kind::Unavailable,
+                code: None,
+                message: Some(format!("the spooled file {} cannot be read", path.display())),
+                request_id: None,
+                source: Some(e.into()),
+            })?,
+        };
+        let attempt = Duration::from_secs(30 + object.content.len() / SLOWEST);
+        let patience = s3::config::Builder::new().timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(attempt)
+                .operation_timeout(attempt * 4)
+                .build(),
+        );
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&object.key)
+            .set_expected_bucket_owner(self.owner.clone())
+            .if_none_match("*")
+            .content_type(object.content_type)
+            .content_length(i64::try_from(object.content.len()).unwrap_or(i64::MAX))
+            .checksum_sha256(base64::encode(object.sha256))
+            .set_metadata(Some(object.metadata.clone().into_iter().collect()))
+            .body(body)
+            .customize()
+            .config_override(patience)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Creation::Created),
+            Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 412) => Ok(Creation::Exists),
+            Err(e) => Err(failed("s3:PutObject", self.on(&object.key), e)),
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.owner.clone())
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        match answer {
+            Ok(head) => Ok(Some(ObjectHead {
+                size: size(head.content_length),
+                sha256: whole_sha256(head.checksum_sha256.as_deref()),
+                metadata: head.metadata.unwrap_or_default().into_iter().collect(),
+                last_modified: head.last_modified.and_then(timestamp),
+            })),
+            Err(e) if e.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
+            Err(e) => Err(failed("s3:GetObject", self.on(key), e)),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.owner.clone())
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(e) if e.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
+            Err(e) => return Err(failed("s3:GetObject", self.on(key), e)),
+        };
+        let head = ObjectHead {
+            size: size(object.content_length),
+            sha256: whole_sha256(object.checksum_sha256.as_deref()),
+            metadata: object.metadata.unwrap_or_default().into_iter().collect(),
+            last_modified: object.last_modified.and_then(timestamp),
+        };
+        let bytes = object.body.collect().await.map_err(|e| AwsError {
+            operation: "s3:GetObject",
+            on: self.on(key),
+            kind: Kind::Unavailable,
+            code: None,
+            message: Some("the body broke off".into()),
+            request_id: None,
+            source: Some(e.into()),
+        })?;
+        Ok(Some(Object {
+            head,
+            bytes: bytes.into_bytes(),
+        }))
+    }
+
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<ListedObject>> {
+        let mut found = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_start_after((!after.is_empty()).then(|| after.to_owned()))
+                .set_expected_bucket_owner(self.owner.clone())
+                .set_continuation_token(token.take())
+                .send()
+                .await
+                .map_err(|e| failed("s3:ListBucket", self.on(prefix), e))?;
+            for object in page.contents.unwrap_or_default() {
+                if let Some(key) = object.key {
+                    let last_modified = object.last_modified.and_then(timestamp);
+                    found.push(ListedObject {
+                        key,
+                        size: size(object.size),
+                        last_modified,
+                    });
+                }
+            }
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn size(length: Option<i64>) -> u64 {
+    length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+}
+
+fn timestamp(time: aws_smithy_types::DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.to_millis().ok()?).ok()
+}
+
+/// The checksum of a whole object. A multipart one is of its parts (`…-3`) and says nothing about the whole.
+fn whole_sha256(text: Option<&str>) -> Option<Sha256> {
+    base64::decode(text?).ok()?.try_into().ok()
+}
