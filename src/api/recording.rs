@@ -181,6 +181,11 @@ pub struct JobStatus {
     /// Its name.
     #[schemars(length(max = 63))]
     pub name: String,
+    /// What it archives ends here at the latest, whichever attempt wrote the plan: a slice's latest end of all its attempts,
+    /// a sweep's `through`. Once this status answers to the spec's generation, no slice reaches past it, so the policy
+    /// controller can set `end` without cutting into a slice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<MicroTime>,
     /// How often a Job under this name has failed in a row.
     #[serde(default)]
     pub failures: i32,
