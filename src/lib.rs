@@ -5,4 +5,6 @@ pub mod archiver;
 pub mod aws;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod names;
+pub mod runtime;

@@ -6,12 +6,23 @@ use clap::Parser;
 use kvs_operator::{
     api,
     cli::{Cli, Command},
+    config::Config,
+    runtime::{self, run::Part},
 };
 
 fn main() -> anyhow::Result<()> {
+    // Kubernetes and AWS clients share one TLS library with one provider; a second one anywhere would end in a panic, so it is
+    // named here. It fails only where one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
+        Command::Controller(config) => controller(*config),
         Command::Crds => print_crds(),
     }
+}
+
+#[tokio::main]
+async fn controller(config: Config) -> anyhow::Result<()> {
+    runtime::run(config, |_context| -> Vec<Part> { vec![] }).await
 }
 
 /// A closed pipe (`kvs-operator crds | head`) is no error.

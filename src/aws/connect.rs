@@ -1,23 +1,30 @@
 //! How clients are made: one configuration for all services, retries that know Kinesis Video's throttling code, and AWS's
 //! clock from the Date header of every answer.
 
-use std::time::Duration;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_kinesisvideo::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        interceptors::{Intercept, context::BeforeDeserializationInterceptorContextRef},
+        interceptors::{
+            Intercept,
+            context::{BeforeDeserializationInterceptorContextRef, InterceptorContext},
+        },
         orchestrator::HttpResponse,
+        retries::classifiers::{ClassifyRetry, RetryAction},
         runtime_components::RuntimeComponents,
     },
 };
 use aws_smithy_types::{config_bag::ConfigBag, date_time::Format};
 use jiff::Timestamp;
 
-use super::error::{AwsError, kind};
+use super::{
+    budget::{Budget, Call, Calls},
+    error::{AwsError, Result, kind},
+};
 use crate::clock::AwsClock;
 
 /// What a person may set about the connection. Everything else comes from the SDK's own environment and files.
@@ -25,6 +32,8 @@ use crate::clock::AwsClock;
 pub struct Settings {
     /// The region, where the environment's is not meant.
     pub region: Option<String>,
+    /// One endpoint for all services, where neither AWS's own nor the environment's is meant.
+    pub endpoint_url: Option<String>,
 }
 
 /// What every client of one region is made from.
@@ -32,6 +41,8 @@ pub struct Settings {
 pub struct Connection {
     config: SdkConfig,
     clock: AwsClock,
+    budget: Arc<Budget>,
+    calls: Calls,
 }
 
 impl Connection {
@@ -50,23 +61,76 @@ impl Connection {
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        Self::new(loader.load().await, clock, Calls::default())
+    }
+
+    /// A connection to a simulator at `endpoint`: it takes any credentials.
+    pub fn to_simulator(endpoint: &str, region: &str, clock: AwsClock) -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(endpoint)
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "sim",
+                "sim",
+                None,
+                None,
+                "simulator",
+            )))
+            .retry_config(RetryConfig::standard().with_max_attempts(4))
+            .build();
+        Self::new(config, clock, Calls::default())
+    }
+
+    fn new(config: SdkConfig, clock: AwsClock, calls: Calls) -> Self {
+        let budget = Arc::new(Budget::new(clock.node().clone()));
         Self {
-            config: loader.load().await,
+            config,
             clock,
+            budget,
+            calls,
         }
     }
 
-    /// The same with another region.
+    /// The same with another region, with token buckets of its own.
     pub fn in_region(&self, region: &str) -> Self {
         let config = self
             .config
             .to_builder()
             .region(Region::new(region.to_owned()))
             .build();
-        Self {
-            config,
-            clock: self.clock.clone(),
-        }
+        Self::new(config, self.clock.clone(), self.calls.clone())
+    }
+
+    /// Makes one call of a client of this connection: waits for the operation's turn, counts the result, and says a failure in
+    /// our words.
+    pub(super) async fn call<T, E>(
+        &self,
+        operation: &'static str,
+        on: &str,
+        send: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        self.budget.turn(operation).await;
+        let result = send.await.map_err(|e| failed(operation, on, e));
+        let outcome = result.as_ref().map_or_else(|e| e.kind.name(), |_| "ok");
+        self.calls
+            .get_or_create(&Call {
+                operation,
+                result: outcome,
+            })
+            .inc();
+        result
+    }
+
+    /// How many calls were made by this connection and those made from it.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The region, where one is known.
@@ -92,14 +156,28 @@ impl Connection {
     }
 }
 
-/// Kinesis Video throttles with a code that the SDK does not retry by itself.
-pub(super) fn throttling_classifier<E>() -> AwsErrorCodeClassifier<E> {
-    AwsErrorCodeClassifier::builder()
-        .transient_errors(vec![
-            "ClientLimitExceededException",
-            "ConnectionLimitExceededException",
-        ])
-        .build()
+/// Kinesis Video throttles with codes that the SDK does not retry by itself.
+///
+/// It goes by the header with the error's type: the SDK's own classifier by code knows only the error of one operation each.
+#[derive(Debug)]
+pub(super) struct KinesisVideoThrottling;
+
+impl ClassifyRetry for KinesisVideoThrottling {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let code = context
+            .response()
+            .and_then(|r| r.headers().get("x-amzn-errortype"));
+        match code.and_then(|code| code.split(':').next()) {
+            Some("ClientLimitExceededException" | "ConnectionLimitExceededException") => {
+                RetryAction::throttling_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "Kinesis Video's throttling"
+    }
 }
 
 /// Feeds AWS's clock.
@@ -144,9 +222,9 @@ where
     let status = error.raw_response().map(|r| r.status().as_u16());
     let (code, message, request_id) = match error.as_service_error() {
         Some(e) => (
-            e.meta().code().map(str::to_owned),
+            e.meta().code().map(Box::from),
             e.meta().message().map(str::to_owned),
-            e.meta().extra("aws_request_id").map(str::to_owned),
+            e.meta().extra("aws_request_id").map(Box::from),
         ),
         None => (None, None, None),
     };

@@ -49,11 +49,11 @@ pub struct AwsError {
     /// What it means.
     pub kind: Kind,
     /// AWS's error code, where there was an answer.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// AWS's message, where there was an answer.
     pub message: Option<String>,
     /// AWS's request id, where there was an answer.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// What the SDK saw.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }

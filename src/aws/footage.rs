@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     AwsError, Connection, Fragment, Kind, Result, StreamArn,
-    connect::{failed, throttling_classifier},
+    connect::{KinesisVideoThrottling, failed},
 };
 use crate::archiver::request::TimestampType;
 
@@ -99,7 +99,7 @@ impl KinesisVideo {
     /// The service in the connection's region.
     pub fn new(connection: &Connection) -> Self {
         let config = video::config::Builder::from(connection.sdk())
-            .retry_classifier(throttling_classifier::<video::error::SdkError<video::Error>>())
+            .retry_classifier(KinesisVideoThrottling)
             .interceptor(connection.date_interceptor())
             .build();
         Self {
@@ -154,7 +154,7 @@ impl KinesisVideo {
             .or_insert_with(|| {
                 let config = archived::config::Builder::from(self.connection.sdk())
                     .endpoint_url(&endpoint)
-                    .retry_classifier(throttling_classifier::<archived::error::SdkError<archived::Error>>())
+                    .retry_classifier(KinesisVideoThrottling)
                     .interceptor(self.connection.date_interceptor())
                     .stalled_stream_protection(
                         StalledStreamProtectionConfig::enabled()

@@ -3,13 +3,19 @@
 //! May: call AWS, and say in our words what came back. May not: decide anything about streams, alarms or footage.
 
 mod arn;
+mod budget;
 mod connect;
 pub mod error;
 pub mod footage;
 mod fragment;
 pub mod objects;
+mod regions;
+pub mod streams;
 
 pub use arn::{NotAStreamArn, StreamArn};
+pub use budget::{Call, Calls};
 pub use connect::{Connection, Settings};
 pub use error::{AwsError, Kind, Result};
 pub use fragment::{Fragment, FragmentNumber, NotAFragmentNumber};
+pub use regions::{Ports, Regions};
+pub use streams::Streams;

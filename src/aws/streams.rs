@@ -1,0 +1,321 @@
+//! Kinesis Video Streams' control plane: streams, their retention and tags.
+
+use std::{collections::BTreeMap, fmt};
+
+use async_trait::async_trait;
+use aws_sdk_kinesisvideo::{
+    Client,
+    types::{Status as SdkStatus, UpdateDataRetentionOperation},
+};
+use jiff::Timestamp;
+
+use super::{AwsError, Connection, Kind, Result, connect::KinesisVideoThrottling};
+
+/// AWS's status of a stream. There is none for a stream that is gone: it is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamStatus {
+    /// It is being made.
+    Creating,
+    /// It can be used and changed.
+    Active,
+    /// It is being changed; another change would be refused.
+    Updating,
+    /// It is being deleted; its footage is gone already.
+    Deleting,
+}
+
+impl StreamStatus {
+    /// As AWS writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+        }
+    }
+}
+
+/// A stream, as DescribeStream says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name.
+    pub name: String,
+    /// Its ARN; the last part is its creation time, so a stream made anew under the name has another.
+    pub arn: String,
+    /// Its status.
+    pub status: StreamStatus,
+    /// The version of its metadata; a change must name it.
+    pub version: String,
+    /// When it was made.
+    pub creation_time: Option<Timestamp>,
+    /// Hours for which footage is kept.
+    pub data_retention_in_hours: i32,
+    /// The media type.
+    pub media_type: Option<String>,
+    /// The device's name.
+    pub device_name: Option<String>,
+    /// The key that encrypts the footage.
+    pub kms_key_id: Option<String>,
+}
+
+/// A stream to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStream {
+    /// Its name.
+    pub name: String,
+    /// Hours for which footage is kept.
+    pub data_retention_in_hours: i32,
+    /// The media type.
+    pub media_type: Option<String>,
+    /// The device's name.
+    pub device_name: Option<String>,
+    /// The key that encrypts the footage.
+    pub kms_key_id: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// By how many hours retention changes: AWS takes the difference, not the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetentionChange {
+    /// So many hours more; what is there is kept longer too.
+    Increase(i32),
+    /// So many hours less; what is older then is deleted at once.
+    Decrease(i32),
+}
+
+/// What UpdateStream can change. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StreamUpdate {
+    /// The media type.
+    pub media_type: Option<String>,
+    /// The device's name.
+    pub device_name: Option<String>,
+}
+
+/// The control plane. Changes are asynchronous: the stream is CREATING, UPDATING or DELETING after them.
+#[async_trait]
+pub trait Streams: Send + Sync + fmt::Debug {
+    /// The stream of that name. `None`: there is none.
+    async fn describe(&self, name: &str) -> Result<Option<Stream>>;
+    /// The tags of the stream with that ARN. `None`: it is gone.
+    async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>>;
+    /// Makes a stream and returns its ARN.
+    ///
+    /// # Errors
+    /// `Busy`: there is one of that name.
+    async fn create(&self, stream: &NewStream) -> Result<String>;
+    /// Changes retention.
+    ///
+    /// # Errors
+    /// `Stale`: the version is not the current one. `Busy`: the stream is not ACTIVE.
+    async fn change_retention(&self, arn: &str, version: &str, change: RetentionChange) -> Result<()>;
+    /// Changes media type and device name; errors as for retention.
+    async fn update(&self, arn: &str, version: &str, update: &StreamUpdate) -> Result<()>;
+    /// Deletes the stream with all its footage, irreversibly; errors as for retention.
+    async fn delete(&self, arn: &str, version: &str) -> Result<()>;
+    /// Sets tags; those with other keys stay.
+    async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<()>;
+    /// Removes tags; keys that are not there are no error.
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<()>;
+}
+
+/// The port that calls AWS.
+#[derive(Debug)]
+pub struct Sdk {
+    client: Client,
+    connection: Connection,
+}
+
+impl Sdk {
+    /// A client of this connection.
+    pub fn new(connection: &Connection) -> Self {
+        let config = aws_sdk_kinesisvideo::config::Builder::from(connection.sdk())
+            .interceptor(connection.date_interceptor())
+            .retry_classifier(KinesisVideoThrottling)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            connection: connection.clone(),
+        }
+    }
+}
+
+/// What is not there is data, not an error.
+fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(AwsError {
+            kind: Kind::NotFound, ..
+        }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[async_trait]
+impl Streams for Sdk {
+    async fn describe(&self, name: &str) -> Result<Option<Stream>> {
+        const OPERATION: &str = "kinesisvideo:DescribeStream";
+        let call = self.client.describe_stream().stream_name(name).send();
+        let Some(output) = found(self.connection.call(OPERATION, name, call).await)? else {
+            return Ok(None);
+        };
+        let info = output
+            .stream_info
+            .ok_or_else(|| incomplete(OPERATION, name, "StreamInfo"))?;
+        Ok(Some(Stream {
+            name: info
+                .stream_name
+                .ok_or_else(|| incomplete(OPERATION, name, "StreamName"))?,
+            arn: info
+                .stream_arn
+                .ok_or_else(|| incomplete(OPERATION, name, "StreamARN"))?,
+            status: match info.status {
+                Some(SdkStatus::Active) => StreamStatus::Active,
+                Some(SdkStatus::Creating) => StreamStatus::Creating,
+                Some(SdkStatus::Updating) => StreamStatus::Updating,
+                Some(SdkStatus::Deleting) => StreamStatus::Deleting,
+                _ => return Err(incomplete(OPERATION, name, "a known Status")),
+            },
+            version: info
+                .version
+                .ok_or_else(|| incomplete(OPERATION, name, "Version"))?,
+            creation_time: info
+                .creation_time
+                .and_then(|t| Timestamp::from_nanosecond(t.as_nanos()).ok()),
+            data_retention_in_hours: info.data_retention_in_hours.unwrap_or(0),
+            media_type: info.media_type,
+            device_name: info.device_name,
+            kms_key_id: info.kms_key_id,
+        }))
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>> {
+        let mut tags = BTreeMap::new();
+        let mut token = None;
+        loop {
+            let call = self
+                .client
+                .list_tags_for_stream()
+                .stream_arn(arn)
+                .set_next_token(token)
+                .send();
+            let page = found(
+                self.connection
+                    .call("kinesisvideo:ListTagsForStream", arn, call)
+                    .await,
+            )?;
+            let Some(page) = page else { return Ok(None) };
+            tags.extend(page.tags.unwrap_or_default());
+            token = page.next_token.filter(|t| !t.is_empty());
+            if token.is_none() {
+                return Ok(Some(tags));
+            }
+        }
+    }
+
+    async fn create(&self, stream: &NewStream) -> Result<String> {
+        const OPERATION: &str = "kinesisvideo:CreateStream";
+        let call = self
+            .client
+            .create_stream()
+            .stream_name(&stream.name)
+            .data_retention_in_hours(stream.data_retention_in_hours)
+            .set_media_type(stream.media_type.clone())
+            .set_device_name(stream.device_name.clone())
+            .set_kms_key_id(stream.kms_key_id.clone())
+            .set_tags((!stream.tags.is_empty()).then(|| stream.tags.clone().into_iter().collect()))
+            .send();
+        let output = self.connection.call(OPERATION, &stream.name, call).await?;
+        output
+            .stream_arn
+            .ok_or_else(|| incomplete(OPERATION, &stream.name, "StreamARN"))
+    }
+
+    async fn change_retention(&self, arn: &str, version: &str, change: RetentionChange) -> Result<()> {
+        let (operation, hours) = match change {
+            RetentionChange::Increase(hours) => (UpdateDataRetentionOperation::IncreaseDataRetention, hours),
+            RetentionChange::Decrease(hours) => (UpdateDataRetentionOperation::DecreaseDataRetention, hours),
+        };
+        let call = self
+            .client
+            .update_data_retention()
+            .stream_arn(arn)
+            .current_version(version)
+            .operation(operation)
+            .data_retention_change_in_hours(hours)
+            .send();
+        self.connection
+            .call("kinesisvideo:UpdateDataRetention", arn, call)
+            .await
+            .map(drop)
+    }
+
+    async fn update(&self, arn: &str, version: &str, update: &StreamUpdate) -> Result<()> {
+        let call = self
+            .client
+            .update_stream()
+            .stream_arn(arn)
+            .current_version(version)
+            .set_media_type(update.media_type.clone())
+            .set_device_name(update.device_name.clone())
+            .send();
+        self.connection
+            .call("kinesisvideo:UpdateStream", arn, call)
+            .await
+            .map(drop)
+    }
+
+    async fn delete(&self, arn: &str, version: &str) -> Result<()> {
+        let call = self
+            .client
+            .delete_stream()
+            .stream_arn(arn)
+            .current_version(version)
+            .send();
+        self.connection
+            .call("kinesisvideo:DeleteStream", arn, call)
+            .await
+            .map(drop)
+    }
+
+    async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<()> {
+        let call = self
+            .client
+            .tag_stream()
+            .stream_arn(arn)
+            .set_tags(Some(tags.clone().into_iter().collect()))
+            .send();
+        self.connection
+            .call("kinesisvideo:TagStream", arn, call)
+            .await
+            .map(drop)
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<()> {
+        let call = self
+            .client
+            .untag_stream()
+            .stream_arn(arn)
+            .set_tag_key_list(Some(keys.to_vec()))
+            .send();
+        self.connection
+            .call("kinesisvideo:UntagStream", arn, call)
+            .await
+            .map(drop)
+    }
+}
+
+/// An answer that lacks what the API promises.
+fn incomplete(operation: &'static str, on: &str, lacks: &str) -> AwsError {
+    AwsError {
+        operation,
+        on: on.into(),
+        kind: Kind::Unavailable,
+        code: None,
+        message: Some(format!("the answer lacks {lacks}")),
+        request_id: None,
+        source: None,
+    }
+}

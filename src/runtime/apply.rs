@@ -1,0 +1,116 @@
+//! Writes to the Kubernetes API: status by server-side apply under one field manager, finalizers under the version that was
+//! read.
+
+use std::fmt::Debug;
+
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::NamespaceResourceScope,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{Context, Error, Result, metrics::Which};
+
+/// Who owns the fields that the operator writes.
+pub const FIELD_MANAGER: &str = "kvs-operator";
+
+/// The parameters of every server-side apply: only fields that are ours are sent, so they are taken.
+pub fn params() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}
+
+/// The API for objects of `object`'s kind in its namespace.
+pub fn api<K>(context: &Context, object: &K) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Writes the whole status where it differs from the one that the object has. An object that is gone is no error.
+///
+/// The object may be older than what the API server has; then its newer version comes by the watch, and the pass over that one
+/// corrects what this one left.
+///
+/// # Errors
+/// The API refused, or another object has the name by now.
+pub async fn status<K, S>(
+    context: &Context,
+    controller: &'static str,
+    object: &K,
+    old: Option<&S>,
+    new: &S,
+) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    if old == Some(new) {
+        return Ok(());
+    }
+    let name = object.name_any();
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // With the uid, a status never reaches another object that has got the name meanwhile.
+        "metadata": { "name": name, "uid": object.meta().uid },
+        "status": new,
+    });
+    match api(context, object)
+        .patch_status(&name, &params(), &Patch::Apply(&body))
+        .await
+    {
+        Ok(_) => {
+            context
+                .metrics
+                .status_writes
+                .get_or_create(&Which { controller })
+                .inc();
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(e) => Err(Error::kube(format!(
+            "writing the status of {} {name}",
+            K::kind(&())
+        ))(e)),
+    }
+}
+
+/// Adds or removes a finalizer, and says whether that was needed. It is written only over the version that was read.
+///
+/// # Errors
+/// `Refused` with a conflict: the object has changed since; the next pass sees it.
+pub async fn finalizer<K>(context: &Context, object: &K, finalizer: &str, wanted: bool) -> Result<bool>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let there = object.finalizers().iter().any(|f| f == finalizer);
+    if there == wanted {
+        return Ok(false);
+    }
+    let name = object.name_any();
+    let mut finalizers: Vec<&str> = object
+        .finalizers()
+        .iter()
+        .map(String::as_str)
+        .filter(|f| *f != finalizer)
+        .collect();
+    if wanted {
+        finalizers.push(finalizer);
+    }
+    let body =
+        json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
+    match api(context, object)
+        .patch(&name, &PatchParams::default(), &Patch::Merge(&body))
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if !wanted && status.is_not_found() => Ok(false),
+        Err(e) => Err(Error::kube(format!(
+            "setting the finalizer of {} {name}",
+            K::kind(&())
+        ))(e)),
+    }
+}

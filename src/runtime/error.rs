@@ -1,0 +1,152 @@
+//! What can go wrong in a pass, and what its class means for the next one.
+
+use std::{error::Error as StdError, fmt::Write, time::Duration};
+
+use kube::core::Status;
+
+use crate::aws::{AwsError, Kind};
+
+/// Why a pass failed. `Display` says what was done, on what, and what the other side answered; it never repeats its source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An AWS call failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The Kubernetes API refused.
+    #[error("{doing}: {}", status.message)]
+    Refused {
+        /// What was to be done, on what.
+        doing: String,
+        /// What it answered.
+        status: Box<Status>,
+    },
+    /// The Kubernetes API could not be asked, or its answer not be read.
+    #[error("{doing}: no usable answer from the Kubernetes API")]
+    Unreachable {
+        /// What was to be done, on what.
+        doing: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// The object asks for something that cannot be done; a person must change it.
+    #[error("{0}")]
+    Spec(String),
+    /// The pass took too long.
+    #[error("not done within {0:?}")]
+    Deadline(Duration),
+}
+
+/// The result of a step of a pass.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a failure means for the next pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// What was read is no longer so: look again soon.
+    Soon,
+    /// The other side fails or is too busy: back off.
+    Transient,
+    /// A person must mend it: try slowly, and at once when the object changes. Nothing is given up for ever.
+    Person,
+}
+
+impl Error {
+    /// Puts what was being done to an error of the Kubernetes client.
+    pub fn kube(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        |error| match error {
+            kube::Error::Api(status) => Self::Refused {
+                doing: doing.into(),
+                status,
+            },
+            error => Self::Unreachable {
+                doing: doing.into(),
+                source: Box::new(error),
+            },
+        }
+    }
+
+    /// What it means for the next pass.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Aws(e) => match e.kind {
+                Kind::NotFound | Kind::Stale | Kind::Busy => Class::Soon,
+                Kind::Throttled | Kind::Unavailable => Class::Transient,
+                Kind::Denied | Kind::Invalid | Kind::Limit => Class::Person,
+            },
+            Self::Refused { status, .. } => match status.code {
+                404 | 409 => Class::Soon,
+                400 | 401 | 403 | 422 => Class::Person,
+                _ => Class::Transient,
+            },
+            Self::Unreachable { .. } | Self::Deadline(_) => Class::Transient,
+            Self::Spec(_) => Class::Person,
+        }
+    }
+
+    /// One word of a closed set, for conditions and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Aws(e) => e.kind.name(),
+            Self::Refused { .. } => "KubernetesRefused",
+            Self::Unreachable { .. } => "KubernetesUnreachable",
+            Self::Spec(_) => "InvalidSpec",
+            Self::Deadline(_) => "Timeout",
+        }
+    }
+}
+
+/// An error and all its causes in one line, for logs and people.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some libraries print their cause themselves.
+        if !text.ends_with(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16) -> Error {
+        let status = Status {
+            code,
+            message: "no".into(),
+            ..Status::default()
+        };
+        Error::kube("reading the namespace kube-system")(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn the_class_follows_from_who_can_mend_it() {
+        for (code, class) in [
+            (409, Class::Soon),
+            (404, Class::Soon),
+            (403, Class::Person),
+            (422, Class::Person),
+            (500, Class::Transient),
+        ] {
+            assert_eq!(refused(code).class(), class, "{code}");
+        }
+        assert_eq!(Error::Spec("x".into()).class(), Class::Person);
+        assert_eq!(refused(403).to_string(), "reading the namespace kube-system: no");
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let error = Error::Unreachable {
+            doing: "listing Jobs".into(),
+            source: Box::new(kube::Error::ReadEvents(std::io::Error::other("cut"))),
+        };
+        assert_eq!(
+            chain(&error),
+            "listing Jobs: no usable answer from the Kubernetes API: Error reading events stream: cut"
+        );
+    }
+}
