@@ -15,7 +15,9 @@ pub fn footage(work: &Path) -> PathBuf {
     println!("   footage: made by ffmpeg (no real footage beside this checkout)");
     let made = work.join("footage.mkv");
     super::shell::run(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/demo/footage.sh").to_string_lossy(),
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tools/demo/footage.sh")
+            .to_string_lossy(),
         &[&made.to_string_lossy()],
     );
     made
@@ -28,7 +30,11 @@ impl Camera {
     /// Streams `footage` so many times.
     pub fn start(footage: &Path, stream: &str, loops: u32) -> Self {
         let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/cluster/cluster.sh"))
-            .args(["exec", &std::env::var("KVS_SIM").expect("KVS_SIM names the program"), "put"])
+            .args([
+                "exec",
+                &std::env::var("KVS_SIM").expect("KVS_SIM names the program"),
+                "put",
+            ])
             .arg(footage)
             .args(["--stream", stream, "--loop", &loops.to_string()])
             .spawn()

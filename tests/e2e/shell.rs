@@ -12,7 +12,10 @@ pub const NAMESPACE: &str = "cameras";
 
 /// Runs a command; its output, whatever it exits with.
 pub fn output(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"))
 }
 
 /// Runs a command that must succeed; its standard output.
@@ -29,7 +32,14 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 
 /// kubectl in the cameras' namespace; must succeed.
 pub fn kubectl(arguments: &str) -> String {
-    run("kubectl", &[&["-n", NAMESPACE][..], &arguments.split_whitespace().collect::<Vec<_>>()].concat())
+    run(
+        "kubectl",
+        &[
+            &["-n", NAMESPACE][..],
+            &arguments.split_whitespace().collect::<Vec<_>>(),
+        ]
+        .concat(),
+    )
 }
 
 /// kubectl in the cameras' namespace, fed with YAML; what it says, whether it succeeds or not.
@@ -42,10 +52,19 @@ pub fn apply(yaml: &str) -> Result<String, String> {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("kubectl");
-    child.stdin.take().expect("stdin").write_all(yaml.as_bytes()).expect("kubectl reads");
+    child
+        .stdin
+        .take()
+        .expect("stdin")
+        .write_all(yaml.as_bytes())
+        .expect("kubectl reads");
     let output = child.wait_with_output().expect("kubectl");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+    if output.status.success() {
+        Ok(said(&output.stdout))
+    } else {
+        Err(said(&output.stderr))
+    }
 }
 
 /// An object or a list, as JSON.
@@ -78,7 +97,11 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>
             println!("   {what} (after {:.0?})", begin.elapsed());
             return seen;
         }
-        assert!(begin.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}\n{}", picture());
+        assert!(
+            begin.elapsed() < Duration::from_secs(seconds),
+            "not within {seconds} s: {what}\n{}",
+            picture()
+        );
         std::thread::sleep(Duration::from_millis(300));
     }
 }
@@ -87,9 +110,25 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>
 fn picture() -> String {
     let said = |arguments: &[&str]| {
         let output = output("kubectl", arguments);
-        format!("{}{}\n", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        format!(
+            "{}{}\n",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
     };
-    said(&["-n", NAMESPACE, "get", "videostreams,archivepolicies,recordings,jobs,pods", "-o", "wide"])
-        + &said(&["-n", NAMESPACE, "describe", "recordings"])
-        + &said(&["-n", "kvs-operator", "logs", "deployment/kvs-operator", "--tail=40"])
+    said(&[
+        "-n",
+        NAMESPACE,
+        "get",
+        "videostreams,archivepolicies,recordings,jobs,pods",
+        "-o",
+        "wide",
+    ]) + &said(&["-n", NAMESPACE, "describe", "recordings"])
+        + &said(&[
+            "-n",
+            "kvs-operator",
+            "logs",
+            "deployment/kvs-operator",
+            "--tail=40",
+        ])
 }
