@@ -22,11 +22,13 @@ use crate::clock::AwsClock;
 /// The Lease's name, in the process's own namespace.
 pub const NAME: &str = "kvs-operator";
 /// How long a leader that says nothing keeps the lease.
-const LENGTH: Duration = Duration::from_secs(15);
+const LENGTH: Duration = Duration::from_secs(20);
 /// How often the leader renews it, and the others look at it.
-const EVERY: Duration = Duration::from_secs(5);
-/// A leader that could not renew for this long stops: well before another may take over.
-const GIVE_UP: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(4);
+/// How long one attempt may take: several fit into `GIVE_UP`, so that one lost answer costs nothing.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// A leader whose last renewal began this long ago stops: before another may take over.
+const GIVE_UP: Duration = Duration::from_secs(15);
 
 /// What to do about the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl Leadership {
         let mut seen: Option<(String, Instant)> = None;
         let mut said = false;
         loop {
-            match tokio::time::timeout(EVERY, self.attempt(&mut seen)).await {
+            match tokio::time::timeout(ATTEMPT, self.attempt(&mut seen)).await {
                 Ok(Ok(true)) => {
                     info!(me = self.me, "holding the lease");
                     return;
@@ -117,15 +119,21 @@ impl Leadership {
         let mut renewed = Instant::now();
         let mut seen = None;
         loop {
-            self.clock.node().sleep(EVERY).await;
-            match tokio::time::timeout(EVERY, self.attempt(&mut seen)).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => return,
-                Ok(Err(e)) => warn!(error = chain(&e), "the lease could not be renewed; trying again"),
-                Err(_) => warn!("the lease could not be renewed in time; trying again"),
-            }
-            if renewed.elapsed() >= GIVE_UP {
-                return;
+            let attempt = async {
+                self.clock.node().sleep(EVERY).await;
+                let began = Instant::now();
+                (
+                    began,
+                    tokio::time::timeout(ATTEMPT, self.attempt(&mut seen)).await,
+                )
+            };
+            match tokio::time::timeout_at(renewed + GIVE_UP, attempt).await {
+                Ok((began, Ok(Ok(true)))) => renewed = began,
+                Ok((_, Ok(Ok(false)))) | Err(_) => return,
+                Ok((_, Ok(Err(e)))) => {
+                    warn!(error = chain(&e), "the lease could not be renewed; trying again")
+                }
+                Ok((_, Err(_))) => warn!("the lease could not be renewed in time; trying again"),
             }
         }
     }
@@ -143,7 +151,7 @@ impl Leadership {
             }
             Ok::<_, Error>(())
         };
-        match tokio::time::timeout(EVERY, released).await {
+        match tokio::time::timeout(ATTEMPT, released).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => warn!(
                 error = chain(&e),
@@ -224,7 +232,7 @@ mod tests {
     fn lease(holder: Option<&str>) -> LeaseSpec {
         LeaseSpec {
             holder_identity: holder.map(Into::into),
-            lease_duration_seconds: Some(15),
+            lease_duration_seconds: Some(20),
             ..LeaseSpec::default()
         }
     }
@@ -237,8 +245,8 @@ mod tests {
             (Some(""), 0, Decision::Take),
             (Some("me"), 1000, Decision::Renew),
             (Some("other"), 0, Decision::Wait),
-            (Some("other"), 14, Decision::Wait),
-            (Some("other"), 15, Decision::Take),
+            (Some("other"), 19, Decision::Wait),
+            (Some("other"), 20, Decision::Take),
         ] {
             assert_eq!(
                 decide(&lease(holder), "me", seconds(unchanged)),
@@ -275,6 +283,6 @@ mod tests {
 
     #[test]
     fn a_leader_stops_before_another_may_take_over() {
-        assert!(GIVE_UP + EVERY <= LENGTH);
+        assert!(GIVE_UP < LENGTH && (EVERY + ATTEMPT) * 2 < GIVE_UP);
     }
 }
