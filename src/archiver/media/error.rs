@@ -23,6 +23,9 @@ pub enum MediaError {
         /// The fragment, where its number had already been read.
         number: Option<String>,
     },
+    /// A file cannot hold what it was given.
+    #[error("cannot be written: {0}")]
+    DoesNotFit(&'static str),
     /// The spool could not be read, or the file not be written.
     #[error("reading the spool or writing the file failed")]
     Io(#[from] io::Error),

@@ -4,17 +4,28 @@
 //! `GetMediaForFragmentList` lies in a spool file; frames are ranges of it, so that memory stays small whatever the footage.
 //!
 //! The way of a chunk: [`FragmentReader`] finds the fragments in the body as it arrives, [`Fragment::check`] says whether each
-//! is whole, [`Format::of`] what a file must agree in (a change begins a new part).
+//! is whole, [`Format::of`] what a file must agree in and [`Format::join`] how far one file goes (a change begins a new part),
+//! [`Format::write`] writes it.
 
+mod adts;
 mod block;
+mod codec;
 mod element;
 mod error;
+mod format;
 mod fragment;
 mod metadata;
+mod mkv;
+mod mp4;
+mod nal;
 mod reader;
+mod spool;
 #[cfg(test)]
 mod testing;
+mod timing;
 
 pub use error::MediaError;
+pub use format::{FileKind, Format, Written};
 pub use fragment::{Ending, Fragment, Frame, InBandError, Incomplete, Listed, Track, TrackKind};
 pub use reader::FragmentReader;
+pub use spool::Spool;
