@@ -12,7 +12,9 @@ pub enum ArchiveError {
     #[error("an AWS call failed")]
     Aws(#[from] AwsError),
     /// What lies in S3 contradicts what should be there. Nothing is overwritten.
-    #[error("{key} in S3 is not what it should be: {why}. Nothing was overwritten; look at the object, and move it away if it is wrong")]
+    #[error(
+        "{key} in S3 is not what it should be: {why}. Nothing was overwritten; look at the object, and move it away if it is wrong"
+    )]
     Conflict {
         /// The object.
         key: String,
@@ -26,7 +28,9 @@ pub enum ArchiveError {
     #[error("{0}")]
     NotYet(String),
     /// Every fragment was refused.
-    #[error("KVS refuses every fragment: {0}. Grant kinesisvideo:GetMediaForFragmentList on the stream, and kms:Decrypt on its key")]
+    #[error(
+        "KVS refuses every fragment: {0}. Grant kinesisvideo:GetMediaForFragmentList on the stream, and kms:Decrypt on its key"
+    )]
     Denied(String),
     /// The spool cannot be written or read.
     #[error("the spool {} cannot be used", path.display())]
@@ -51,7 +55,9 @@ impl ArchiveError {
             Self::Aws(e) => match e.kind {
                 Kind::Denied => Outcome::Denied,
                 Kind::Invalid | Kind::NotFound => Outcome::Invalid,
-                Kind::Stale | Kind::Busy | Kind::Throttled | Kind::Limit | Kind::Unavailable => Outcome::TryAgain,
+                Kind::Stale | Kind::Busy | Kind::Throttled | Kind::Limit | Kind::Unavailable => {
+                    Outcome::TryAgain
+                }
             },
             Self::Conflict { .. } => Outcome::Conflict,
             Self::Invalid(_) => Outcome::Invalid,

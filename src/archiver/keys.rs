@@ -44,14 +44,30 @@ impl Layout {
     /// The place of this recording of this stream under `prefix` (may be empty).
     pub fn new(prefix: &str, stream: &StreamArn, recording: &RecordingIdentity) -> Self {
         let prefix = prefix.trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { prefix, stream: stream.clone(), recording: folder_name(stream, recording) }
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        };
+        Self {
+            prefix,
+            stream: stream.clone(),
+            recording: folder_name(stream, recording),
+        }
     }
 
     /// The folder of plans, manifests and root, with a slash at its end.
     pub fn folder(&self) -> String {
-        let Self { prefix, stream, recording } = self;
-        format!("{prefix}_kvs/{}-{}/{recording}/", stream.name(), stream.creation_millis())
+        let Self {
+            prefix,
+            stream,
+            recording,
+        } = self;
+        format!(
+            "{prefix}_kvs/{}-{}/{recording}/",
+            stream.name(),
+            stream.creation_millis()
+        )
     }
 
     /// The key of a plan, a manifest or the root.
@@ -80,13 +96,29 @@ impl Layout {
     /// The folder of the files of a day (UTC), with a slash at its end.
     pub fn day(&self, time: Timestamp) -> String {
         let Self { prefix, stream, .. } = self;
-        format!("{prefix}stream={}/{}", stream.name(), time.strftime("year=%Y/month=%m/day=%d/"))
+        format!(
+            "{prefix}stream={}/{}",
+            stream.name(),
+            time.strftime("year=%Y/month=%m/day=%d/")
+        )
     }
 
     /// The key of a file of footage: part `part` of chunk `chunk` of a piece of work, with these fragments in it (at least
     /// one), on the day of `day`.
-    pub fn footage(&self, id: &FootageId, day: Timestamp, first: &Fragment, last: &Fragment, extension: &str) -> String {
-        format!("{}{}_{}_{id}.{extension}", self.day(day), instant(first.producer), instant(last.producer_end()))
+    pub fn footage(
+        &self,
+        id: &FootageId,
+        day: Timestamp,
+        first: &Fragment,
+        last: &Fragment,
+        extension: &str,
+    ) -> String {
+        format!(
+            "{}{}_{}_{id}.{extension}",
+            self.day(day),
+            instant(first.producer),
+            instant(last.producer_end())
+        )
     }
 
     /// The beginning of an id that fragments are added to.
@@ -114,7 +146,13 @@ fn folder_name(stream: &StreamArn, recording: &RecordingIdentity) -> String {
     let micros = |t: Timestamp| t.as_microsecond().to_string();
     let start = micros(recording.start);
     let end = recording.end.map(micros);
-    let mut identity = vec![&recording.namespace, &recording.name, stream.as_str(), kind, &start];
+    let mut identity = vec![
+        &recording.namespace,
+        &recording.name,
+        stream.as_str(),
+        kind,
+        &start,
+    ];
     identity.extend(end.as_deref());
     format!("{}-{}", recording.name, names::digits(&identity))
 }
@@ -225,7 +263,13 @@ mod tests {
 
     fn fragment(number: &str, producer: &str, length_ms: u32) -> Fragment {
         let producer = at(producer);
-        Fragment { number: number.parse().unwrap(), producer, server: producer, length_ms, bytes: 1 }
+        Fragment {
+            number: number.parse().unwrap(),
+            producer,
+            server: producer,
+            length_ms,
+            bytes: 1,
+        }
     }
 
     /// The keys themselves: who changes one of these loses what is already in S3.
@@ -237,14 +281,20 @@ mod tests {
         let slice = Piece::Slice(at("2026-11-22T10:00:00.123456Z"));
         for (file, name) in [
             (File::Plan(slice), "slice-20261122T100000.123456Z.plan.json"),
-            (File::Manifest(slice), "slice-20261122T100000.123456Z.manifest.json"),
+            (
+                File::Manifest(slice),
+                "slice-20261122T100000.123456Z.manifest.json",
+            ),
             (File::Manifest(Piece::Sweep(3)), "sweep-000003.manifest.json"),
             (File::Root, "recording.json"),
         ] {
             assert_eq!(layout.key(file), format!("{folder}{name}"));
             assert_eq!(layout.file(&format!("{folder}{name}")), Some(file));
         }
-        let (a, b) = (fragment("91", "2026-11-22T23:59:58.5Z", 1960), fragment("92", "2026-11-23T00:00:00.5Z", 1960));
+        let (a, b) = (
+            fragment("91", "2026-11-22T23:59:58.5Z", 1960),
+            fragment("92", "2026-11-23T00:00:00.5Z", 1960),
+        );
         let mut id = layout.footage_id(slice, 0, 0);
         id.add(&a.number);
         id.add(&b.number);
@@ -260,7 +310,11 @@ mod tests {
     #[test]
     fn no_prefix_no_slash() {
         assert!(layout("").folder().starts_with("_kvs/front-door-"));
-        assert!(layout("").day(at("2026-01-02T00:00:00Z")).starts_with("stream=front-door/year=2026/month=01/day=02/"));
+        assert!(
+            layout("")
+                .day(at("2026-01-02T00:00:00Z"))
+                .starts_with("stream=front-door/year=2026/month=01/day=02/")
+        );
     }
 
     #[test]
@@ -270,10 +324,34 @@ mod tests {
         let base = Layout::new("p", &arn, &identity()).folder();
         let i = identity;
         for (stream, identity) in [
-            (&arn, RecordingIdentity { namespace: "other".into(), ..i() }),
-            (&arn, RecordingIdentity { timestamp_type: TimestampType::ProducerTimestamp, ..i() }),
-            (&arn, RecordingIdentity { start: at("2026-11-22T10:00:00.123457Z"), ..i() }),
-            (&arn, RecordingIdentity { end: Some(at("2026-11-22T11:00:00Z")), ..i() }),
+            (
+                &arn,
+                RecordingIdentity {
+                    namespace: "other".into(),
+                    ..i()
+                },
+            ),
+            (
+                &arn,
+                RecordingIdentity {
+                    timestamp_type: TimestampType::ProducerTimestamp,
+                    ..i()
+                },
+            ),
+            (
+                &arn,
+                RecordingIdentity {
+                    start: at("2026-11-22T10:00:00.123457Z"),
+                    ..i()
+                },
+            ),
+            (
+                &arn,
+                RecordingIdentity {
+                    end: Some(at("2026-11-22T11:00:00Z")),
+                    ..i()
+                },
+            ),
             (&other_stream, i()),
         ] {
             assert_ne!(Layout::new("p", stream, &identity).folder(), base, "{identity:?}");
@@ -284,8 +362,12 @@ mod tests {
     fn other_keys_are_not_ours() {
         let layout = layout("p");
         let folder = layout.folder();
-        for name in ["slice-x.plan.json", "sweep-3.manifest.json", "recording.json.bak", "slice-20261122T100000Z.plan.json"]
-        {
+        for name in [
+            "slice-x.plan.json",
+            "sweep-3.manifest.json",
+            "recording.json.bak",
+            "slice-20261122T100000Z.plan.json",
+        ] {
             assert_eq!(layout.file(&format!("{folder}{name}")), None, "{name}");
         }
         assert_eq!(layout.file("p/_kvs/other/recording.json"), None);

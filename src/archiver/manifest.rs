@@ -221,7 +221,10 @@ impl Manifest {
             reason: span.reason.clone(),
         });
         let fragments = self.fragments.iter().filter_map(|entry| match &entry.fate {
-            Fate::Lost(reason) => Some(Loss { what: entry.fragment.number.to_string(), reason: reason.clone() }),
+            Fate::Lost(reason) => Some(Loss {
+                what: entry.fragment.number.to_string(),
+                reason: reason.clone(),
+            }),
             Fate::Object(_) | Fate::Unread(_) => None,
         });
         spans.chain(fragments)
@@ -250,8 +253,20 @@ mod tests {
         for (fate, words) in [
             (Fate::Object(3), r#""object":3}"#),
             (Fate::Lost("expired".into()), r#""lost":"expired"}"#),
-            (Fate::Unread(Unread { reason: "5000".into(), denied: false }), r#""unread":{"reason":"5000"}}"#),
-            (Fate::Unread(Unread { reason: "4500".into(), denied: true }), r#""unread":{"reason":"4500","denied":true}}"#),
+            (
+                Fate::Unread(Unread {
+                    reason: "5000".into(),
+                    denied: false,
+                }),
+                r#""unread":{"reason":"5000"}}"#,
+            ),
+            (
+                Fate::Unread(Unread {
+                    reason: "4500".into(),
+                    denied: true,
+                }),
+                r#""unread":{"reason":"4500","denied":true}}"#,
+            ),
         ] {
             let text = serde_json::to_string(&entry(fate.clone())).unwrap();
             assert_eq!(text, format!("{listed}{words}"));
@@ -260,7 +275,10 @@ mod tests {
         let mut tagged = entry(Fate::Object(0));
         tagged.tags = vec![("door".into(), "open".into())];
         let text = serde_json::to_string(&tagged).unwrap();
-        assert!(text.ends_with(r#""object":0,"tags":[["door","open"]]}"#), "{text}");
+        assert!(
+            text.ends_with(r#""object":0,"tags":[["door","open"]]}"#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), tagged);
     }
 }

@@ -174,7 +174,12 @@ pub fn due(from: Timestamp, to: Timestamp, now: Timestamp, settle: SignedDuratio
 
 /// Keeps the earliest `most` fragments at most, and says where the slice then ends: `end`, or the time of the first fragment
 /// that is left out. A cut lies only between different milliseconds; `None`: there is no place for one.
-pub fn limit(fragments: &mut Vec<Fragment>, by: TimestampType, end: Timestamp, most: usize) -> Option<Timestamp> {
+pub fn limit(
+    fragments: &mut Vec<Fragment>,
+    by: TimestampType,
+    end: Timestamp,
+    most: usize,
+) -> Option<Timestamp> {
     if fragments.len() <= most {
         return Some(end);
     }
@@ -208,7 +213,12 @@ pub fn cut(mut fragments: Vec<Fragment>, clip: &Clip, covered: Option<Timestamp>
     let tolerance = tolerance(&fragments);
     let mut repeats = Vec::new();
     let gaps = gaps(&fragments, tolerance, covered);
-    let covered = fragments.iter().filter(|f| !f.clock_skew()).map(Fragment::producer_end).max().max(covered);
+    let covered = fragments
+        .iter()
+        .filter(|f| !f.clock_skew())
+        .map(Fragment::producer_end)
+        .max()
+        .max(covered);
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut bytes = 0;
     for fragment in fragments {
@@ -218,7 +228,10 @@ pub fn cut(mut fragments: Vec<Fragment>, clip: &Clip, covered: Option<Timestamp>
             let apart = fragment.producer.duration_since(last.producer_end());
             let back = fragment.producer <= last.producer || apart < -tolerance;
             if back && skew == chunk.clock_skew {
-                repeats.push(Hole { from: fragment.producer, to: last.producer_end().max(fragment.producer) });
+                repeats.push(Hole {
+                    from: fragment.producer,
+                    to: last.producer_end().max(fragment.producer),
+                });
             }
             !back
                 && apart <= tolerance
@@ -233,11 +246,19 @@ pub fn cut(mut fragments: Vec<Fragment>, clip: &Clip, covered: Option<Timestamp>
             }
             None => {
                 bytes = fragment.bytes;
-                chunks.push(Chunk { clock_skew: skew, fragments: vec![fragment] });
+                chunks.push(Chunk {
+                    clock_skew: skew,
+                    fragments: vec![fragment],
+                });
             }
         }
     }
-    Cut { chunks, gaps, repeats, covered }
+    Cut {
+        chunks,
+        gaps,
+        repeats,
+        covered,
+    }
 }
 
 impl Chunk {
@@ -272,7 +293,11 @@ fn tolerance(fragments: &[Fragment]) -> SignedDuration {
         .collect();
     apart.sort_unstable();
     // One or two distances say nothing: they may be gaps themselves.
-    let frame = if apart.len() < 3 { 0 } else { apart[(apart.len() - 1) / 2] };
+    let frame = if apart.len() < 3 {
+        0
+    } else {
+        apart[(apart.len() - 1) / 2]
+    };
     SignedDuration::from_millis(TOLERANCE_MS.max(2 * frame))
 }
 
@@ -280,8 +305,11 @@ fn tolerance(fragments: &[Fragment]) -> SignedDuration {
 fn gaps(fragments: &[Fragment], tolerance: SignedDuration, covered: Option<Timestamp>) -> Vec<Hole> {
     let mut gaps = Vec::new();
     for (skew, covered) in [(false, covered), (true, None)] {
-        let mut spans: Vec<_> =
-            fragments.iter().filter(|f| f.clock_skew() == skew).map(|f| (f.producer, f.producer_end())).collect();
+        let mut spans: Vec<_> = fragments
+            .iter()
+            .filter(|f| f.clock_skew() == skew)
+            .map(|f| (f.producer, f.producer_end()))
+            .collect();
         spans.sort_unstable();
         let mut end = covered;
         for (from, to) in spans {
@@ -320,25 +348,53 @@ mod tests {
     }
 
     fn clip(seconds: u64) -> Clip {
-        Clip { duration: Span::from_secs(seconds), ..Clip::default() }
+        Clip {
+            duration: Span::from_secs(seconds),
+            ..Clip::default()
+        }
     }
 
     /// The chunks as the producer times of their fragments, in s after T0.
     fn shape(cut: &Cut) -> Vec<Vec<i64>> {
         let seconds = |f: &Fragment| (f.producer.as_millisecond() - T0) / 1000;
-        cut.chunks.iter().map(|c| c.fragments.iter().map(seconds).collect()).collect()
+        cut.chunks
+            .iter()
+            .map(|c| c.fragments.iter().map(seconds).collect())
+            .collect()
     }
 
     #[test]
     fn cuts_where_it_must() {
-        let run = |times: &[i64]| times.iter().enumerate().map(|(n, t)| fragment(n as u64, t * 1000, 2000)).collect();
+        let run = |times: &[i64]| {
+            times
+                .iter()
+                .enumerate()
+                .map(|(n, t)| fragment(n as u64, t * 1000, 2000))
+                .collect()
+        };
         for (name, times, expected) in [
             ("nothing", vec![], vec![]),
-            ("at the duration, counted from the file's start", vec![0, 2, 4, 6, 8, 10], vec![vec![0, 2, 4], vec![6, 8, 10]]),
+            (
+                "at the duration, counted from the file's start",
+                vec![0, 2, 4, 6, 8, 10],
+                vec![vec![0, 2, 4], vec![6, 8, 10]],
+            ),
             ("at a gap", vec![0, 2, 30, 32], vec![vec![0, 2], vec![30, 32]]),
-            ("where time repeats", vec![0, 2, 2, 4], vec![vec![0, 2], vec![2, 4]]),
-            ("where time goes back", vec![10, 12, 4, 6], vec![vec![10, 12], vec![4, 6]]),
-            ("where a fragment runs into the one before", vec![0, 2, 3], vec![vec![0, 2], vec![3]]),
+            (
+                "where time repeats",
+                vec![0, 2, 2, 4],
+                vec![vec![0, 2], vec![2, 4]],
+            ),
+            (
+                "where time goes back",
+                vec![10, 12, 4, 6],
+                vec![vec![10, 12], vec![4, 6]],
+            ),
+            (
+                "where a fragment runs into the one before",
+                vec![0, 2, 3],
+                vec![vec![0, 2], vec![3]],
+            ),
         ] {
             assert_eq!(shape(&cut(run(&times), &clip(6), None)), expected, "{name}");
         }
@@ -347,20 +403,47 @@ mod tests {
     #[test]
     fn gaps_and_repeats_are_told() {
         let c = cut(
-            vec![fragment(1, 0, 2000), fragment(2, 9000, 2000), fragment(3, 9000, 2000), fragment(4, 11_000, 2000)],
+            vec![
+                fragment(1, 0, 2000),
+                fragment(2, 9000, 2000),
+                fragment(3, 9000, 2000),
+                fragment(4, 11_000, 2000),
+            ],
             &clip(180),
             Some(ms(-40)),
         );
-        assert_eq!(c.gaps, [Hole { from: ms(1960), to: ms(9000) }]);
-        assert_eq!(c.repeats, [Hole { from: ms(9000), to: ms(10_960) }]);
+        assert_eq!(
+            c.gaps,
+            [Hole {
+                from: ms(1960),
+                to: ms(9000)
+            }]
+        );
+        assert_eq!(
+            c.repeats,
+            [Hole {
+                from: ms(9000),
+                to: ms(10_960)
+            }]
+        );
         assert_eq!(c.covered, Some(ms(12_960)));
     }
 
     #[test]
     fn a_gap_before_the_slice_is_told_once_and_footage_sent_later_makes_none() {
         let live = vec![fragment(1, 60_000, 2000), fragment(2, 62_000, 2000)];
-        assert_eq!(cut(live.clone(), &clip(180), Some(ms(0))).gaps, [Hole { from: ms(0), to: ms(60_000) }]);
-        assert_eq!(cut(vec![], &clip(180), Some(ms(0))).covered, Some(ms(0)), "an empty slice hands on what it got");
+        assert_eq!(
+            cut(live.clone(), &clip(180), Some(ms(0))).gaps,
+            [Hole {
+                from: ms(0),
+                to: ms(60_000)
+            }]
+        );
+        assert_eq!(
+            cut(vec![], &clip(180), Some(ms(0))).covered,
+            Some(ms(0)),
+            "an empty slice hands on what it got"
+        );
         let late = [live, vec![fragment(3, 10_000, 2000), fragment(4, 64_000, 2000)]].concat();
         assert_eq!(cut(late, &clip(180), Some(ms(60_000))).gaps, []);
     }
@@ -368,7 +451,10 @@ mod tests {
     #[test]
     fn rare_frames_make_no_gap() {
         // One frame a second, one to two frames a fragment: a length of 0 to 1 s, and a second to the next one.
-        let slow = |n: u64| Fragment { length_ms: 1000, ..fragment(n, n as i64 * 2000, 2000) };
+        let slow = |n: u64| Fragment {
+            length_ms: 1000,
+            ..fragment(n, n as i64 * 2000, 2000)
+        };
         let c = cut((0..5).map(slow).collect(), &clip(180), None);
         assert_eq!((c.chunks.len(), c.gaps.len()), (1, 0));
     }
@@ -377,8 +463,15 @@ mod tests {
     fn a_clock_that_is_a_day_off_is_flagged_and_makes_no_gap() {
         let mut off = fragment(2, 2000, 2000);
         off.producer = Timestamp::from_millisecond(4000).unwrap();
-        let c = cut(vec![fragment(1, 0, 2000), off, fragment(3, 2000, 2000)], &clip(180), None);
-        assert_eq!(c.chunks.iter().map(|c| c.clock_skew).collect::<Vec<_>>(), [false, true, false]);
+        let c = cut(
+            vec![fragment(1, 0, 2000), off, fragment(3, 2000, 2000)],
+            &clip(180),
+            None,
+        );
+        assert_eq!(
+            c.chunks.iter().map(|c| c.clock_skew).collect::<Vec<_>>(),
+            [false, true, false]
+        );
         assert_eq!(c.gaps, []);
     }
 
@@ -398,7 +491,10 @@ mod tests {
 
     #[test]
     fn a_limit_cuts_only_between_milliseconds() {
-        let at = |n: u64, server: i64| Fragment { server: ms(server), ..fragment(n, server, 1000) };
+        let at = |n: u64, server: i64| Fragment {
+            server: ms(server),
+            ..fragment(n, server, 1000)
+        };
         let by = TimestampType::ServerTimestamp;
         let mut few = vec![at(1, 0), at(2, 5)];
         assert_eq!(limit(&mut few, by, ms(100), 2), Some(ms(100)));
@@ -421,25 +517,44 @@ mod tests {
                 start: ms(0),
                 end: Some(ms(9)),
             },
-            work: Work::Slice { from: ms(0), through: ms(9) },
+            work: Work::Slice {
+                from: ms(0),
+                through: ms(9),
+            },
             clip: clip(180),
             predecessor: None,
             chunks: c.chunks,
             gaps: c.gaps,
             repeats: c.repeats,
             covered: c.covered,
-            lost_spans: vec![LostSpan { from: ms(0), to: ms(1), reason: "expired".into() }],
+            lost_spans: vec![LostSpan {
+                from: ms(0),
+                to: ms(1),
+                reason: "expired".into(),
+            }],
             lost: vec![],
         };
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
         let unknown = text.replacen("\"version\"", "\"later\":1,\"version\"", 1);
-        assert!(serde_json::from_str::<Plan>(&unknown).is_err(), "what is not understood is refused");
+        assert!(
+            serde_json::from_str::<Plan>(&unknown).is_err(),
+            "what is not understood is refused"
+        );
     }
 
     fn any_fragments() -> impl Strategy<Value = Vec<Fragment>> {
-        prop::collection::vec((0u64..300, -20_000i64..400_000, 1u32..20_000, 1u64..900_000_000), 0..60).prop_map(|all| {
-            all.into_iter().map(|(n, at, len, bytes)| Fragment { bytes, ..fragment(n, at, len) }).collect()
+        prop::collection::vec(
+            (0u64..300, -20_000i64..400_000, 1u32..20_000, 1u64..900_000_000),
+            0..60,
+        )
+        .prop_map(|all| {
+            all.into_iter()
+                .map(|(n, at, len, bytes)| Fragment {
+                    bytes,
+                    ..fragment(n, at, len)
+                })
+                .collect()
         })
     }
 

@@ -70,8 +70,13 @@ impl Store {
     }
 
     /// Writes a document if there is none under its key; one that is there wins and is returned instead.
-    pub async fn commit<T: Serialize + DeserializeOwned>(&self, key: String, content: T) -> Result<Document<T>> {
-        let mut text = serde_json::to_vec(&content).map_err(|e| ArchiveError::Invalid(format!("{key} cannot be written: {e}")))?;
+    pub async fn commit<T: Serialize + DeserializeOwned>(
+        &self,
+        key: String,
+        content: T,
+    ) -> Result<Document<T>> {
+        let mut text = serde_json::to_vec(&content)
+            .map_err(|e| ArchiveError::Invalid(format!("{key} cannot be written: {e}")))?;
         text.push(b'\n');
         let sha256 = Sha256::digest(&text).into();
         let object = NewObject {
@@ -83,37 +88,64 @@ impl Store {
         };
         match self.create(&object).await? {
             Creation::Created => {
-                let object = ObjectRef { key: object.key, sha256: hex::encode(sha256) };
-                Ok(Document { content, object, last_modified: None, found: false })
+                let object = ObjectRef {
+                    key: object.key,
+                    sha256: hex::encode(sha256),
+                };
+                Ok(Document {
+                    content,
+                    object,
+                    last_modified: None,
+                    found: false,
+                })
             }
             Creation::Exists => self.document(&object.key).await?.ok_or_else(|| {
-                ArchiveError::NotYet(format!("{} was there when it was to be written, and is gone again", object.key))
+                ArchiveError::NotYet(format!(
+                    "{} was there when it was to be written, and is gone again",
+                    object.key
+                ))
             }),
         }
     }
 
     /// Reads a document; `None`: there is none. One that cannot be understood is a conflict: it is never passed over.
     pub async fn document<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Document<T>>> {
-        let Some(object) = self.patiently(async || self.objects.get(key).await).await? else { return Ok(None) };
+        let Some(object) = self.patiently(async || self.objects.get(key).await).await? else {
+            return Ok(None);
+        };
         let content = serde_json::from_slice(&object.bytes).map_err(|e| ArchiveError::Conflict {
             key: key.into(),
             why: format!("it cannot be read as what its name says ({e}); it may be from a newer version"),
         })?;
         let sha256 = hex::encode(Sha256::digest(&object.bytes));
-        let object_ref = ObjectRef { key: key.into(), sha256 };
-        Ok(Some(Document { content, object: object_ref, last_modified: object.head.last_modified, found: true }))
+        let object_ref = ObjectRef {
+            key: key.into(),
+            sha256,
+        };
+        Ok(Some(Document {
+            content,
+            object: object_ref,
+            last_modified: object.head.last_modified,
+            found: true,
+        }))
     }
 
     /// Writes a file of footage. Where one is under its key already, it counts if it has the same content, or by its metadata
     /// holds the same fragments (another version of the program wrote it): then the file that is there is the one that is
     /// archived. Anything else is a conflict.
     pub async fn footage(&self, object: &NewObject) -> Result<Stored> {
-        let ours = Stored { sha256: hex::encode(object.sha256), bytes: object.content.len() };
+        let ours = Stored {
+            sha256: hex::encode(object.sha256),
+            bytes: object.content.len(),
+        };
         if self.create(object).await? == Creation::Created {
             return Ok(ours);
         }
         let Some(there) = self.head(&object.key).await? else {
-            return Err(ArchiveError::NotYet(format!("{} was there when it was to be written, and is gone again", object.key)));
+            return Err(ArchiveError::NotYet(format!(
+                "{} was there when it was to be written, and is gone again",
+                object.key
+            )));
         };
         let stored = stored(&there);
         if stored.as_ref() == Some(&ours) {
@@ -139,7 +171,9 @@ impl Store {
 
     /// All objects whose key begins with `prefix` and sorts after `after`.
     pub async fn list(&self, prefix: &str, after: &str) -> Result<Vec<ListedObject>> {
-        Ok(self.patiently(async || self.objects.list(prefix, after).await).await?)
+        Ok(self
+            .patiently(async || self.objects.list(prefix, after).await)
+            .await?)
     }
 
     async fn create(&self, object: &NewObject) -> Result<Creation> {
@@ -147,7 +181,10 @@ impl Store {
         Ok(self.patiently(async || self.objects.create(object).await).await?)
     }
 
-    async fn patiently<T>(&self, call: impl AsyncFn() -> std::result::Result<T, AwsError>) -> std::result::Result<T, AwsError> {
+    async fn patiently<T>(
+        &self,
+        call: impl AsyncFn() -> std::result::Result<T, AwsError>,
+    ) -> std::result::Result<T, AwsError> {
         let mut attempt = 1;
         loop {
             match call().await {
@@ -174,6 +211,12 @@ pub fn backoff(attempt: u32, chance: f64) -> Duration {
 
 /// A file of footage as its head tells of it; `None`: the head has no checksum of the whole.
 pub fn stored(head: &ObjectHead) -> Option<Stored> {
-    let sha256 = head.sha256.map(hex::encode).or_else(|| head.metadata.get(metadata::SHA256).cloned())?;
-    Some(Stored { sha256, bytes: head.size })
+    let sha256 = head
+        .sha256
+        .map(hex::encode)
+        .or_else(|| head.metadata.get(metadata::SHA256).cloned())?;
+    Some(Stored {
+        sha256,
+        bytes: head.size,
+    })
 }
