@@ -1,14 +1,15 @@
 //! Metric values per minute: services add to them, CloudWatch reads them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Mutex,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Mutex, MutexGuard},
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// A metric: region, namespace, name, dimensions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Metric {
     /// The region.
     pub region: String,
@@ -21,7 +22,7 @@ pub struct Metric {
 }
 
 /// What came in during one minute.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Datapoint {
     /// How many values.
     pub count: f64,
@@ -33,44 +34,114 @@ pub struct Datapoint {
     pub maximum: f64,
 }
 
+impl Datapoint {
+    /// What came in during two times together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            minimum: self.minimum.min(other.minimum),
+            maximum: self.maximum.max(other.maximum),
+        }
+    }
+}
+
+/// What came in for one metric in one minute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The metric.
+    pub metric: Metric,
+    /// The minute, as epoch seconds of its start.
+    pub minute: i64,
+    /// What came in.
+    pub point: Datapoint,
+}
+
 /// All metrics, by minute (epoch seconds of its start).
 #[derive(Debug, Default)]
 pub struct Metrics {
-    series: Mutex<HashMap<Metric, BTreeMap<i64, Datapoint>>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    series: HashMap<Metric, BTreeMap<i64, Datapoint>>,
+    changed: HashSet<(Metric, i64)>,
 }
 
 impl Metrics {
     /// Adds a value at a time.
     pub fn add(&self, metric: Metric, at: Timestamp, value: f64) {
-        let minute = at.as_second().div_euclid(60) * 60;
-        let mut series = self.series.lock().unwrap_or_else(|e| e.into_inner());
-        series
-            .entry(metric)
-            .or_default()
-            .entry(minute)
-            .and_modify(|p| {
-                p.count += 1.0;
-                p.sum += value;
-                p.minimum = p.minimum.min(value);
-                p.maximum = p.maximum.max(value);
-            })
-            .or_insert(Datapoint {
+        self.add_point(
+            metric,
+            at,
+            Datapoint {
                 count: 1.0,
                 sum: value,
                 minimum: value,
                 maximum: value,
-            });
+            },
+        );
+    }
+
+    /// Adds values that are already taken together.
+    pub fn add_point(&self, metric: Metric, at: Timestamp, point: Datapoint) {
+        let minute = at.as_second().div_euclid(60) * 60;
+        let mut inner = self.inner();
+        inner.changed.insert((metric.clone(), minute));
+        let minutes = inner.series.entry(metric).or_default();
+        minutes
+            .entry(minute)
+            .and_modify(|all| *all = all.and(point))
+            .or_insert(point);
+    }
+
+    /// Sets what an earlier life of the simulator had.
+    pub fn restore(&self, sample: Sample) {
+        let mut inner = self.inner();
+        inner.changed.insert((sample.metric.clone(), sample.minute));
+        inner
+            .series
+            .entry(sample.metric)
+            .or_default()
+            .insert(sample.minute, sample.point);
+    }
+
+    /// What has changed since the last call.
+    pub fn changed(&self) -> Vec<Sample> {
+        let mut inner = self.inner();
+        let changed = std::mem::take(&mut inner.changed);
+        let sample = |(metric, minute): (Metric, i64)| {
+            let point = *inner.series.get(&metric)?.get(&minute)?;
+            Some(Sample {
+                metric,
+                minute,
+                point,
+            })
+        };
+        changed.into_iter().filter_map(sample).collect()
+    }
+
+    /// All metrics, sorted.
+    pub fn list(&self) -> Vec<Metric> {
+        let mut metrics: Vec<Metric> = self.inner().series.keys().cloned().collect();
+        metrics.sort();
+        metrics
     }
 
     /// The minutes of a metric that begin in [from, to).
     pub fn read(&self, metric: &Metric, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Datapoint)> {
-        let series = self.series.lock().unwrap_or_else(|e| e.into_inner());
-        let Some(points) = series.get(metric) else {
+        let inner = self.inner();
+        let Some(points) = inner.series.get(metric).filter(|_| from < to) else {
             return vec![];
         };
         points
             .range(from.as_second()..to.as_second())
             .filter_map(|(minute, point)| Some((Timestamp::from_second(*minute).ok()?, *point)))
             .collect()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

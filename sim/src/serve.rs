@@ -1,9 +1,12 @@
 //! One endpoint for all services: which service a request is for is read off its path and headers, not off its signature
 //! (all three Kinesis Video services sign alike).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{Router, extract::State, http::header};
@@ -45,8 +48,16 @@ impl Services {
 
     /// Serves until the listener fails or the future is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) -> std::io::Result<()> {
-        let app = Router::new().fallback(dispatch).with_state(self);
-        axum::serve(listener, app).await
+        let app = Router::new().fallback(dispatch).with_state(self.clone());
+        tokio::select! {
+            ended = axum::serve(listener, app).into_future() => ended,
+            () = self.background() => Ok(()),
+        }
+    }
+
+    /// What goes on without a request, for as long as the future lives.
+    async fn background(&self) {
+        self.cloudwatch.run().await;
     }
 }
 

@@ -1,29 +1,115 @@
-//! CloudWatch.
+//! CloudWatch: alarms that are evaluated, with tags and history, and the metrics that they watch.
+//!
+//! Requests come in through `wire`, whichever protocol they speak; each operation is a method from one tree of values to
+//! another. What an evaluation comes to is decided in `evaluate`, which is pure; `evaluator` feeds it.
 
-use std::sync::Arc;
+mod alarms;
+mod book;
+mod data;
+mod evaluate;
+mod evaluator;
+mod fault;
+mod history;
+mod log;
+mod model;
+mod reason;
+mod statistics;
+mod tags;
+mod validate;
+mod wire;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ciborium::Value;
+use http_body_util::BodyExt;
+use jiff::SignedDuration;
 
 use crate::{
-    http::{Body, Request, Response},
+    http::{Request, Response, region},
+    metrics::Sample,
     world::World,
 };
+use book::Book;
+use fault::Fault;
+use log::Log;
+use wire::{Call, Protocol};
+
+/// How long metrics of one minute are kept across restarts.
+const METRICS_KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// CloudWatch.
 #[derive(Debug)]
 pub struct CloudWatch {
-    #[expect(dead_code, reason = "being built")]
     world: Arc<World>,
+    book: Mutex<Book>,
+    metrics: Mutex<Log>,
 }
 
 impl CloudWatch {
     /// The service, with what the data folder keeps of an earlier life.
     pub fn open(world: Arc<World>) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { world }))
+        let folder = world.settings.data.as_ref().map(|data| data.join("cloudwatch"));
+        let now = world.clock.now();
+        let book = Book::open(folder.as_deref(), now)?;
+        let (mut metrics, samples) = Log::open::<Sample>(folder.as_deref(), "metrics.jsonl")?;
+        let oldest = (now - METRICS_KEPT).as_second();
+        for sample in samples.into_iter().filter(|sample| sample.minute >= oldest) {
+            world.metrics.restore(sample);
+        }
+        metrics.rewrite(world.metrics.changed())?;
+        Ok(Arc::new(Self {
+            world,
+            book: Mutex::new(book),
+            metrics: Mutex::new(metrics),
+        }))
     }
 
     /// Answers a request.
-    pub async fn handle(self: Arc<Self>, _request: Request) -> Response {
-        let mut response = Response::new(Body::from("not built yet"));
-        *response.status_mut() = axum::http::StatusCode::NOT_IMPLEMENTED;
-        response
+    pub async fn handle(self: Arc<Self>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(e) => return Protocol::Cbor.answer(Err(Fault::serialization(e.to_string()))),
+        };
+        match Call::decode(&parts.method, &parts.uri, &parts.headers, &body) {
+            Ok(call) => {
+                let region = region(&parts.headers);
+                call.protocol
+                    .answer(self.perform(&region, &call.operation, &call.input))
+            }
+            Err(fault) => Protocol::Cbor.answer(Err(fault)),
+        }
+    }
+
+    fn perform(&self, region: &str, operation: &str, input: &Value) -> Result<Value, Fault> {
+        match operation {
+            "PutMetricAlarm" => self.put_metric_alarm(region, input),
+            "DescribeAlarms" => self.describe_alarms(region, input),
+            "DescribeAlarmsForMetric" => self.describe_alarms_for_metric(region, input),
+            "DescribeAlarmHistory" => self.describe_alarm_history(region, input),
+            "SetAlarmState" => self.set_alarm_state(region, input),
+            "DeleteAlarms" => self.delete_alarms(region, input),
+            "EnableAlarmActions" => self.enable_actions(region, input, true),
+            "DisableAlarmActions" => self.enable_actions(region, input, false),
+            "TagResource" => self.tag_resource(region, input),
+            "UntagResource" => self.untag_resource(region, input),
+            "ListTagsForResource" => self.list_tags_for_resource(region, input),
+            "PutMetricData" => self.put_metric_data(region, input),
+            "GetMetricStatistics" => self.get_metric_statistics(region, input),
+            "GetMetricData" => self.get_metric_data(region, input),
+            "ListMetrics" => self.list_metrics(region, input),
+            other => Err(Fault::unknown_operation(other)),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Writes what was added to metrics since the last time. A crash loses the metrics of the seconds in between.
+    fn keep_metrics(&self) -> Result<(), Fault> {
+        let mut log = self.metrics.lock().unwrap_or_else(|e| e.into_inner());
+        log.append(self.world.metrics.changed())
+            .map_err(|e| Fault::internal(format!("metrics cannot be written: {e}")))
     }
 }

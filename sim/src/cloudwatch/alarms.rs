@@ -1,0 +1,396 @@
+//! Alarms as clients make, change, read and delete them.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ciborium::Value;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CloudWatch,
+    book::{Book, Change},
+    fault::Fault,
+    history::{Configured, Item},
+    model::{Actions, Alarm, AlarmId, MetricAlarm, MetricName, State, StateValue},
+    tags, validate,
+    wire::{Tag, Time, empty, int, join, tree, typed},
+};
+
+/// How much older the time in an alarm's state is than its history item's: AWS's two clocks never agree.
+const STATE_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(15);
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Named {
+    alarm_name: Option<String>,
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Names {
+    alarm_names: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct SetState {
+    alarm_name: Option<String>,
+    state_value: Option<String>,
+    state_reason: Option<String>,
+    state_reason_data: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Describe {
+    alarm_names: Vec<String>,
+    alarm_name_prefix: Option<String>,
+    alarm_types: Option<Vec<String>>,
+    state_value: Option<String>,
+    action_prefix: Option<String>,
+    #[serde(deserialize_with = "int")]
+    max_records: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ForMetric {
+    statistic: Option<String>,
+    #[serde(deserialize_with = "int")]
+    period: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    metric_alarms: Vec<Value>,
+    composite_alarms: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Head<'a> {
+    alarm_name: &'a str,
+    alarm_arn: String,
+    alarm_configuration_updated_timestamp: Time,
+    state_value: StateValue,
+    state_reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason_data: Option<&'a str>,
+    state_updated_timestamp: Time,
+    state_transitioned_timestamp: Time,
+}
+
+impl Alarm {
+    /// The alarm as DescribeAlarms shows it.
+    pub fn describe(&self) -> Result<Value, Fault> {
+        let head = tree(&Head {
+            alarm_name: &self.id.name,
+            alarm_arn: self.id.arn(),
+            alarm_configuration_updated_timestamp: Time(self.configured),
+            state_value: self.state.value,
+            state_reason: &self.state.reason,
+            state_reason_data: self.state.data.as_deref(),
+            state_updated_timestamp: Time(self.state.updated),
+            state_transitioned_timestamp: Time(self.state.transitioned),
+        })?;
+        Ok(join(join(head, tree(&self.actions)?), tree(&self.watches)?))
+    }
+}
+
+impl CloudWatch {
+    /// PutMetricAlarm.
+    pub(super) fn put_metric_alarm(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        validate::simulated(input)?;
+        let named: Named = typed(input)?;
+        let mut actions: Actions = typed(input)?;
+        let mut watches: MetricAlarm = typed(input)?;
+        let name = named.alarm_name.ok_or_else(|| Fault::missing("AlarmName"))?;
+        validate::name(&name)?;
+        validate::actions(&actions)?;
+        validate::watches(&watches)?;
+        let tags = tags::checked(named.tags)?;
+        actions.actions_enabled.get_or_insert(true);
+        for query in &mut watches.metrics {
+            query.return_data.get_or_insert(true);
+        }
+        let now = self.world.clock.now();
+        let id = AlarmId {
+            region: region.to_owned(),
+            name,
+        };
+        let mut book = self.book();
+        let (alarm, what) = match book.alarm(&id) {
+            // Tags of an update are ignored, as AWS does; the state stays.
+            Some(old) => (
+                Alarm {
+                    actions,
+                    watches,
+                    configured: now,
+                    ..old.clone()
+                },
+                Configured::Update,
+            ),
+            None => {
+                let state = State {
+                    value: StateValue::InsufficientData,
+                    reason: "Unchecked: Initial alarm creation".into(),
+                    data: None,
+                    updated: now,
+                    transitioned: now,
+                };
+                (
+                    Alarm {
+                        id,
+                        actions,
+                        watches,
+                        configured: now,
+                        state,
+                        tags,
+                    },
+                    Configured::Create,
+                )
+            }
+        };
+        let item = Item::configuration_update(&alarm, what, now)?;
+        book.commit(vec![Change::Alarm(Box::new(alarm)), Change::Happened(item)])?;
+        Ok(empty())
+    }
+
+    /// DeleteAlarms.
+    pub(super) fn delete_alarms(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let names: Names = typed(input)?;
+        at_most_100(&names.alarm_names)?;
+        if names.alarm_names.is_empty() {
+            return Err(Fault::missing("AlarmNames"));
+        }
+        let now = self.world.clock.now();
+        let mut book = self.book();
+        let mut changes = vec![];
+        for alarm in found(&book, region, &names.alarm_names)? {
+            changes.push(Change::Gone(alarm.id.clone()));
+            changes.push(Change::Happened(Item::configuration_update(
+                &alarm,
+                Configured::Delete,
+                now,
+            )?));
+        }
+        book.commit(changes)?;
+        Ok(empty())
+    }
+
+    /// EnableAlarmActions and DisableAlarmActions.
+    pub(super) fn enable_actions(&self, region: &str, input: &Value, on: bool) -> Result<Value, Fault> {
+        let names: Names = typed(input)?;
+        at_most_100(&names.alarm_names)?;
+        let now = self.world.clock.now();
+        let mut book = self.book();
+        let mut changes = vec![];
+        for mut alarm in found(&book, region, &names.alarm_names)? {
+            if alarm.actions.actions_enabled != Some(on) {
+                alarm.actions.actions_enabled = Some(on);
+                alarm.configured = now;
+                changes.push(Change::Happened(Item::configuration_update(
+                    &alarm,
+                    Configured::Update,
+                    now,
+                )?));
+                changes.push(Change::Alarm(Box::new(alarm)));
+            }
+        }
+        book.commit(changes)?;
+        Ok(empty())
+    }
+
+    /// SetAlarmState: until the next evaluation.
+    pub(super) fn set_alarm_state(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let input: SetState = typed(input)?;
+        let name = input.alarm_name.ok_or_else(|| Fault::missing("AlarmName"))?;
+        let value = state_value(&input.state_value.ok_or_else(|| Fault::missing("StateValue"))?)?;
+        let reason = input.state_reason.ok_or_else(|| Fault::missing("StateReason"))?;
+        if reason.chars().count() > 1023 {
+            return Err(Fault::validation(
+                "StateReason must have at most 1023 characters.",
+            ));
+        }
+        if let Some(data) = &input.state_reason_data
+            && (data.chars().count() > 4000 || serde_json::from_str::<serde_json::Value>(data).is_err())
+        {
+            return Err(Fault::format(
+                "StateReasonData must be JSON of at most 4000 characters.",
+            ));
+        }
+        let mut book = self.book();
+        let alarm = book
+            .named(region, &name)
+            .cloned()
+            .ok_or_else(|| no_alarm(&name))?;
+        let changes = self.to_state(alarm, value, reason, input.state_reason_data)?;
+        book.commit(changes)?;
+        Ok(empty())
+    }
+
+    /// The changes that bring an alarm into a state: its own, and an item of history if the value is another.
+    pub(super) fn to_state(
+        &self,
+        mut alarm: Alarm,
+        value: StateValue,
+        reason: String,
+        data: Option<String>,
+    ) -> Result<Vec<Change>, Fault> {
+        let now = self.world.clock.now();
+        let updated = now - STATE_BEFORE_HISTORY;
+        let old = alarm.state.clone();
+        let changed = old.value != value;
+        let transitioned = if changed { updated } else { old.transitioned };
+        alarm.state = State {
+            value,
+            reason,
+            data,
+            updated,
+            transitioned,
+        };
+        let mut changes = vec![];
+        if changed {
+            let item = Item::state_update(&alarm.id, &old, &alarm.state, now);
+            changes.push(Change::Happened(
+                item.map_err(|e| Fault::internal(e.to_string()))?,
+            ));
+        }
+        changes.push(Change::Alarm(Box::new(alarm)));
+        Ok(changes)
+    }
+
+    /// DescribeAlarms.
+    pub(super) fn describe_alarms(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let input: Describe = typed(input)?;
+        at_most_100(&input.alarm_names)?;
+        if !input.alarm_names.is_empty() && input.alarm_name_prefix.is_some() {
+            return Err(Fault::combination(
+                "AlarmNames and AlarmNamePrefix must not be given together.",
+            ));
+        }
+        let state = input.state_value.as_deref().map(state_value).transpose()?;
+        let max = max_records(input.max_records, 50)?;
+        let after = input.next_token.as_deref().map(name_of).transpose()?;
+        let metric_alarms = input
+            .alarm_types
+            .as_ref()
+            .is_none_or(|types| types.iter().any(|t| t == "MetricAlarm"));
+        let prefix = input.alarm_name_prefix.as_deref().unwrap_or_default();
+        let book = self.book();
+        let found: Vec<&Alarm> = book
+            .alarms(region)
+            .filter(|alarm| {
+                let name = &alarm.id.name;
+                metric_alarms
+                    && (input.alarm_names.is_empty() || input.alarm_names.contains(name))
+                    && name.starts_with(prefix)
+                    && state.is_none_or(|state| alarm.state.value == state)
+                    && input
+                        .action_prefix
+                        .as_ref()
+                        .is_none_or(|prefix| alarm.acts(prefix))
+                    && after.as_ref().is_none_or(|after| name > after)
+            })
+            .take(max + 1)
+            .collect();
+        let next_token = (found.len() > max).then(|| BASE64_URL_SAFE_NO_PAD.encode(&found[max - 1].id.name));
+        let metric_alarms = found
+            .into_iter()
+            .take(max)
+            .map(Alarm::describe)
+            .collect::<Result<_, _>>()?;
+        tree(&Described {
+            metric_alarms,
+            composite_alarms: vec![],
+            next_token,
+        })
+    }
+
+    /// DescribeAlarmsForMetric.
+    pub(super) fn describe_alarms_for_metric(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let metric: MetricName = typed(input)?;
+        let input: ForMetric = typed(input)?;
+        let metric = metric.in_region(region);
+        let book = self.book();
+        let watches = |alarm: &&Alarm| {
+            alarm.watches.metric_name.is_some()
+                && alarm.watches.stat().is_some_and(|stat| {
+                    stat.metric.in_region(region) == metric
+                        && input.statistic.as_ref().is_none_or(|s| *s == stat.stat)
+                        && input.period.is_none_or(|p| Some(p) == stat.period)
+                })
+        };
+        let metric_alarms = book
+            .alarms(region)
+            .filter(watches)
+            .map(Alarm::describe)
+            .collect::<Result<_, _>>()?;
+        tree(&Described {
+            metric_alarms,
+            composite_alarms: vec![],
+            next_token: None,
+        })
+    }
+}
+
+impl Alarm {
+    fn acts(&self, prefix: &str) -> bool {
+        let actions = &self.actions;
+        [
+            &actions.ok_actions,
+            &actions.alarm_actions,
+            &actions.insufficient_data_actions,
+        ]
+        .into_iter()
+        .flatten()
+        .any(|arn| arn.starts_with(prefix))
+    }
+}
+
+/// A page's size, within AWS's limits.
+pub(super) fn max_records(asked: Option<i64>, default: usize) -> Result<usize, Fault> {
+    match asked {
+        None => Ok(default),
+        Some(max @ 1..=100) => Ok(max as usize),
+        Some(max) => Err(Fault::validation(format!(
+            "MaxRecords is {max}, which is not within 1 and 100."
+        ))),
+    }
+}
+
+fn at_most_100(names: &[String]) -> Result<(), Fault> {
+    if names.len() > 100 {
+        return Err(Fault::validation("At most 100 alarm names in one call."));
+    }
+    Ok(())
+}
+
+fn found(book: &Book, region: &str, names: &[String]) -> Result<Vec<Alarm>, Fault> {
+    names
+        .iter()
+        .map(|name| book.named(region, name).cloned().ok_or_else(|| no_alarm(name)))
+        .collect()
+}
+
+fn no_alarm(name: &str) -> Fault {
+    Fault::no_alarm(format!("Alarm {name} does not exist."))
+}
+
+fn state_value(text: &str) -> Result<StateValue, Fault> {
+    [StateValue::Ok, StateValue::Alarm, StateValue::InsufficientData]
+        .into_iter()
+        .find(|value| value.as_str() == text)
+        .ok_or_else(|| Fault::validation(format!("StateValue {text} is not known.")))
+}
+
+fn name_of(token: &str) -> Result<String, Fault> {
+    let bytes = BASE64_URL_SAFE_NO_PAD
+        .decode(token)
+        .map_err(|_| Fault::next_token())?;
+    String::from_utf8(bytes).map_err(|_| Fault::next_token())
+}

@@ -1,0 +1,125 @@
+//! The evaluator: every minute, or every few seconds, all alarms against the metrics.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    CloudWatch,
+    evaluate::{Comparison, Missing, Rule, Slot, range},
+    fault::Fault,
+    model::{Alarm, MetricAlarm, StateValue},
+    reason::{self, About},
+    statistics,
+};
+
+/// How often the running task looks at the clock.
+const TICK: Duration = Duration::from_secs(1);
+/// How often alarms are evaluated early.
+const EARLY: i64 = 5;
+/// The second of a minute at which AWS's evaluation comes, more or less.
+const SECOND: i64 = 4;
+/// How much older the query in a reason is than the history item that quotes it.
+const QUERY_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(23);
+
+impl CloudWatch {
+    /// Evaluates alarms for as long as the future lives.
+    pub async fn run(&self) {
+        let mut done = None;
+        loop {
+            tokio::time::sleep(TICK).await;
+            let now = self.world.clock.now();
+            let due = self.due(now);
+            if done != Some(due) {
+                done = Some(due);
+                if let Err(fault) = self.evaluate() {
+                    tracing::error!(%fault, "alarms cannot be evaluated");
+                }
+            }
+        }
+    }
+
+    /// Which evaluation is the last one due.
+    fn due(&self, now: Timestamp) -> i64 {
+        if self.world.settings.early_evaluation {
+            now.as_second().div_euclid(EARLY)
+        } else {
+            (now.as_second() - SECOND).div_euclid(60)
+        }
+    }
+
+    /// Evaluates all alarms once, now.
+    pub fn evaluate(&self) -> Result<(), Fault> {
+        self.keep_metrics()?;
+        let now = self.world.clock.now();
+        let alarms: Vec<Alarm> = self.book().all().cloned().collect();
+        for alarm in alarms {
+            let Some((value, reason, data)) = self.verdict(&alarm, now)? else {
+                continue;
+            };
+            let mut book = self.book();
+            // The alarm may have changed meanwhile; then the next evaluation judges it.
+            if book.alarm(&alarm.id) == Some(&alarm) {
+                let changes = self.to_state(alarm, value, reason, Some(data))?;
+                book.commit(changes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state that an alarm should change to, with reason and reason data.
+    fn verdict(&self, alarm: &Alarm, now: Timestamp) -> Result<Option<(StateValue, String, String)>, Fault> {
+        let (Some(rule), Some(stat)) = (rule(&alarm.watches), alarm.watches.stat()) else {
+            return Ok(None);
+        };
+        let about = About {
+            statistic: Some(stat.stat.clone()),
+            period: alarm.watches.period(),
+            m_given: alarm.watches.datapoints_to_alarm.is_some(),
+        };
+        let verdict = rule.judge(&self.slots(alarm, &stat.stat, rule.periods, now));
+        let Some(state) = verdict.state.filter(|state| *state != alarm.state.value) else {
+            return Ok(None);
+        };
+        let text = reason::text(&rule, &about, &verdict, state, alarm.state.value);
+        let data = reason::data(&rule, &about, &verdict, now - QUERY_BEFORE_HISTORY)
+            .map_err(|e| Fault::internal(e.to_string()))?;
+        Ok(Some((state, text, data)))
+    }
+
+    fn slots(&self, alarm: &Alarm, stat: &str, periods: usize, now: Timestamp) -> Vec<Slot> {
+        let Some(watched) = alarm.watches.stat() else {
+            return vec![];
+        };
+        let metric = watched.metric.in_region(&alarm.id.region);
+        let read = |from, to| match (Timestamp::from_second(from), Timestamp::from_second(to)) {
+            (Ok(from), Ok(to)) => self.world.metrics.read(&metric, from, to),
+            _ => vec![],
+        };
+        let minute = now.as_second().div_euclid(60) * 60;
+        let early = self.world.settings.early_evaluation;
+        let running = early && !read(minute, minute + 60).is_empty();
+        let (end, count) = range(now, early, running, periods);
+        let period = alarm.watches.period();
+        let from = end - period * count as i64;
+        statistics::slots(statistics::periods(&read(from, end), from, period, count), stat)
+    }
+}
+
+fn rule(watches: &MetricAlarm) -> Option<Rule> {
+    let periods = usize::try_from(watches.evaluation_periods?).ok()?;
+    Some(Rule {
+        comparison: Comparison::parse(watches.comparison_operator.as_deref()?)?,
+        threshold: watches.threshold?,
+        periods,
+        to_alarm: watches
+            .datapoints_to_alarm
+            .and_then(|m| usize::try_from(m).ok())
+            .unwrap_or(periods),
+        missing: watches
+            .treat_missing_data
+            .as_deref()
+            .and_then(Missing::parse)
+            .unwrap_or(Missing::Unknown),
+    })
+}
