@@ -81,7 +81,7 @@ impl Sim {
 
 /// An error's code.
 fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
-    let error = result.map(|ok| format!("{ok:?}")).err().expect("a failure");
+    let error = result.map(|ok| format!("{ok:?}")).expect_err("a failure");
     error.code().unwrap_or_default().to_owned()
 }
 

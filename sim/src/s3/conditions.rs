@@ -75,8 +75,8 @@ mod tests {
     fn reads() {
         let modified: Timestamp = "2026-03-01T12:00:00.5Z".parse().unwrap();
         let (before, same) = ("Sun, 01 Mar 2026 11:59:59 GMT", "Sun, 01 Mar 2026 12:00:00 GMT");
-        type Headers = &'static [(&'static str, &'static str)];
-        let table: &[(Headers, Option<&str>)] = &[
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let table: &[(Headers<'_>, Option<&str>)] = &[
             (&[], None),
             (&[("if-match", "\"e\"")], None),
             (&[("if-match", "e")], None),
