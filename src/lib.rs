@@ -8,4 +8,5 @@ pub mod clock;
 pub mod config;
 pub mod names;
 pub mod owner;
+pub mod recording;
 pub mod runtime;

@@ -4,6 +4,7 @@
 
 mod archive_policy;
 pub mod condition;
+pub mod labels;
 mod recording;
 mod span;
 mod video_stream;

@@ -38,7 +38,9 @@ use super::{Clip, Destination, JobTemplate, Span};
     validation = Rule::new("!has(oldSelf.end) || has(self.end)")
         .message("spec.end is set once: a recording that has ended cannot go on; make a new Recording for another span"),
     validation = Rule::new("!has(self.end) || self.start < self.end")
-        .message("spec.end must be after spec.start")
+        .message("spec.end must be after spec.start"),
+    validation = Rule::new("has(self.cause) || has(self.end)")
+        .message("spec.end is missing: a recording made by hand needs both start and end")
 )]
 pub struct RecordingSpec {
     /// The stream's name in AWS.
@@ -189,7 +191,11 @@ pub struct JobStatus {
     /// How often a Job under this name has failed in a row.
     #[serde(default)]
     pub failures: i32,
-    /// How it last failed.
+    /// Why it last failed, or cannot run: one word of a closed set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub reason: Option<String>,
+    /// What happened and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,

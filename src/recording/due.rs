@@ -1,0 +1,178 @@
+//! What of a recording is due: the next slice, the next sweep, or nothing until a time (DESIGN.md section 3).
+//!
+//! Pure, and in AWS's time alone.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{RecordingSpec, RecordingStatus, Span},
+    archiver::request::Task,
+};
+
+/// A sweep runs at least this often while a recording is open.
+const SWEEP_AT_LEAST: SignedDuration = SignedDuration::from_hours(6);
+/// Fragments that KVS did not deliver are tried again at least this often.
+const UNREAD_AT_LEAST: SignedDuration = SignedDuration::from_hours(1);
+
+/// The two times of the configuration that decide what is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How long after its server time a fragment counts as listable.
+    pub settle: SignedDuration,
+    /// How long after the end late fragments are still looked for.
+    pub close_after: SignedDuration,
+}
+
+impl Rules {
+    /// From the configuration's spans.
+    pub fn new(settle: Span, close_after: Span) -> Self {
+        Self { settle: settle.duration(), close_after: close_after.duration() }
+    }
+}
+
+/// What is due now, the most urgent first, and when something will be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// To be done now.
+    pub now: Vec<Task>,
+    /// When the next thing becomes due, in AWS's time. `None`: nothing will until the recording changes.
+    pub later: Option<Timestamp>,
+}
+
+impl Due {
+    fn add(&mut self, task: Task, at: Timestamp, now: Timestamp) {
+        if at <= now {
+            self.now.push(task);
+        } else {
+            self.later = Some(self.later.map_or(at, |later| later.min(at)));
+        }
+    }
+}
+
+/// Everything before this is archived.
+pub fn archived_through(spec: &RecordingSpec, status: &RecordingStatus) -> Timestamp {
+    status.archived_through.as_ref().unwrap_or(&spec.start).0
+}
+
+/// Where the window ends, once it is known: never before what is archived already.
+pub fn window_end(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
+    spec.end.as_ref().map(|end| end.0.max(archived_through(spec, status)))
+}
+
+/// Whether every slice is archived.
+pub fn is_sliced(spec: &RecordingSpec, status: &RecordingStatus) -> bool {
+    spec.end.as_ref().is_some_and(|end| archived_through(spec, status) >= end.0)
+}
+
+/// What is due. `retention`: how long the stream keeps footage, where that is known.
+pub fn due(
+    spec: &RecordingSpec,
+    status: &RecordingStatus,
+    retention: Option<SignedDuration>,
+    rules: Rules,
+    now: Timestamp,
+) -> Due {
+    let mut due = Due::default();
+    if is_sliced(spec, status) {
+        closing_sweep(&mut due, spec, status, retention, rules, now);
+    } else {
+        // A sweep first: it is rare, and a backlog of slices must not keep it from running for ever.
+        open_sweep(&mut due, spec, status, retention, now);
+        slice(&mut due, spec, status, retention, rules, now);
+    }
+    due
+}
+
+/// The slice that begins where the last one ended, and when it is worth a Job.
+fn slice(
+    due: &mut Due,
+    spec: &RecordingSpec,
+    status: &RecordingStatus,
+    retention: Option<SignedDuration>,
+    rules: Rules,
+    now: Timestamp,
+) {
+    let from = archived_through(spec, status);
+    let settled = milliseconds(now - rules.settle);
+    let limit = spec.end.as_ref().or(spec.hold_at.as_ref()).map(|at| at.0);
+    if limit.is_some_and(|limit| limit <= from) {
+        return;
+    }
+    let every = quarter(retention).map_or(spec.archive_every.duration(), |q| q.min(spec.archive_every.duration()));
+    let regular = from + every;
+    let reached = limit.map_or(regular, |limit| limit.min(regular));
+    let to = limit.map_or(settled, |limit| limit.min(settled));
+    let predecessor = status.last_manifest.clone();
+    // Where nothing has settled yet, `to` means nothing and is not used.
+    due.add(Task::Slice { from, to, predecessor }, reached.max(from + MILLISECOND) + rules.settle, now);
+}
+
+/// The sweep that looks again while the recording is open.
+fn open_sweep(
+    due: &mut Due,
+    spec: &RecordingSpec,
+    status: &RecordingStatus,
+    retention: Option<SignedDuration>,
+    now: Timestamp,
+) {
+    let through = archived_through(spec, status);
+    // A recording that has ended drains first; its closing sweeps come right after.
+    if through <= spec.start.0 || spec.end.is_some() {
+        return;
+    }
+    let last = status.sweeps.as_ref().and_then(|sweeps| sweeps.last.as_ref()).map_or(spec.start.0, |last| last.0);
+    let every = quarter(retention).map_or(SWEEP_AT_LEAST, |q| q.min(SWEEP_AT_LEAST));
+    due.add(sweep(status, through, false), last + every, now);
+}
+
+/// The sweeps after the end: until two listings at least `settle` apart, the second at least `closeAfter` after the end,
+/// found nothing new and nothing is unread; then the one that closes.
+fn closing_sweep(
+    due: &mut Due,
+    spec: &RecordingSpec,
+    status: &RecordingStatus,
+    retention: Option<SignedDuration>,
+    rules: Rules,
+    now: Timestamp,
+) {
+    let Some(end) = window_end(spec, status) else { return };
+    let sweeps = status.sweeps.clone().unwrap_or_default();
+    let last = sweeps.last.map(|last| last.0);
+    let clean_since = sweeps.clean_since.map(|since| since.0);
+    let (at, close) = match (last, clean_since) {
+        (None, _) => (now, false),
+        (Some(last), _) if status.counts.unread > 0 => (last + unread_interval(last, end, retention, rules), false),
+        (Some(last), None) => (last + rules.settle, false),
+        (Some(last), Some(since)) if last - rules.settle >= since && last >= end + rules.close_after => (last, true),
+        (Some(last), Some(_)) => ((last + rules.settle).max(end + rules.close_after), false),
+    };
+    due.add(sweep(status, end, close), at, now);
+}
+
+fn sweep(status: &RecordingStatus, through: Timestamp, close: bool) -> Task {
+    let sweeps = status.sweeps.clone().unwrap_or_default();
+    Task::Sweep { number: u32::try_from(sweeps.done).unwrap_or(0), through, predecessor: sweeps.last_manifest, close }
+}
+
+/// The waits grow with the time since the end, since what KVS did not deliver for a day is not tried every few minutes.
+fn unread_interval(
+    last: Timestamp,
+    end: Timestamp,
+    retention: Option<SignedDuration>,
+    rules: Rules,
+) -> SignedDuration {
+    let longest = quarter(retention).map_or(UNREAD_AT_LEAST, |q| q.min(UNREAD_AT_LEAST));
+    let grown = last.duration_since(end) / 4;
+    grown.max(rules.close_after).max(rules.settle).min(longest)
+}
+
+fn quarter(retention: Option<SignedDuration>) -> Option<SignedDuration> {
+    retention.filter(|retention| !retention.is_zero()).map(|retention| retention / 4)
+}
+
+const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);
+
+/// Fragments have whole milliseconds, and so have cuts.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}

@@ -1,0 +1,294 @@
+//! A recording and a task become a `batch/v1` Job.
+//!
+//! Pure. The Job's name derives from the recording and the task alone, so a Job that is lost is made again under its name,
+//! and a second one beside it cannot be. What protects the pod and the contract with the archiver is fixed here; a policy's
+//! `job` only fills in what it may.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{
+            Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+            PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+        },
+        core::v1::{
+            Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, PodSecurityContext, PodSpec,
+            PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretEnvSource, SecurityContext, Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
+};
+use kube::{Resource, ResourceExt, api::ObjectMeta};
+
+use crate::{
+    api::{JobTemplate, Recording, Span, labels},
+    archiver::request::{ArchiveRequest, Outcome, RecordingIdentity, Task, TimestampType, VERSION},
+    names,
+};
+
+/// Annotation: the task, as JSON.
+pub const TASK: &str = "kvs-operator.io/task";
+/// Annotation: how often Jobs under this name have failed before this one.
+pub const FAILURES: &str = "kvs-operator.io/failures";
+/// Annotation: ten hex digits that stand for how the pod was made; another value means that the pod would now be made
+/// differently.
+pub const TEMPLATE: &str = "kvs-operator.io/template";
+/// The one container.
+pub const CONTAINER: &str = "archive";
+
+/// The longest that one Job may take. What it has stored by then is found again by the next under its name.
+const DEADLINE_SECONDS: i64 = 2 * 3600;
+/// How often Kubernetes starts the pod again by itself; after that the controller does, at longer intervals.
+const POD_RETRIES: i32 = 2;
+/// The user that the image runs as.
+const USER: i64 = 65532;
+/// Where files are put together before they go to S3.
+const SPOOL: &str = "/spool";
+
+/// What every Job of this operator has in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct JobSettings {
+    /// The operator's own image.
+    pub image: String,
+    /// When it is pulled; Kubernetes' own default where absent.
+    pub image_pull_policy: Option<String>,
+    /// Where AWS answers, if not at AWS.
+    pub endpoint_url: Option<String>,
+    /// A Secret in the Recording's namespace whose keys become environment variables, where credentials do not come from the
+    /// service account.
+    pub credentials_secret: Option<String>,
+    /// How long after its server time a fragment counts as listable.
+    pub settle: Span,
+}
+
+/// The recording as the archiver knows it.
+pub fn identity(recording: &Recording) -> RecordingIdentity {
+    let spec = &recording.spec;
+    RecordingIdentity {
+        namespace: recording.namespace().unwrap_or_default(),
+        name: recording.name_any(),
+        timestamp_type: TimestampType::ServerTimestamp,
+        start: spec.start.0,
+        // An operator-made recording gets its end later, so there it cannot be part of what the recording is.
+        end: if spec.cause.is_none() { spec.end.as_ref().map(|end| end.0) } else { None },
+    }
+}
+
+/// The Job's name for a task: the recording, and the slice's start or the sweep's number.
+pub fn name(recording: &Recording, task: &Task) -> String {
+    let id = identity(recording);
+    let (kind, which) = match task {
+        Task::Slice { from, .. } => ("slice", from.to_string()),
+        Task::Sweep { number, .. } => ("sweep", number.to_string()),
+    };
+    let parts = [
+        id.namespace,
+        id.name.clone(),
+        recording.spec.stream_arn.clone(),
+        id.start.to_string(),
+        id.end.map(|end| end.to_string()).unwrap_or_default(),
+        kind.into(),
+        which,
+    ];
+    names::dns(&id.name, &parts, 63)
+}
+
+/// The label value that stands for a stream.
+pub fn stream_label(stream_arn: &str) -> String {
+    names::digits(&[stream_arn])
+}
+
+/// What stands for the way in which a pod is made now.
+pub fn template_digits(template: &JobTemplate, settings: &JobSettings) -> String {
+    // Both serialise always: they are plain structs with text keys.
+    let text = |json: serde_json::Result<String>| json.unwrap_or_default();
+    names::digits(&[text(serde_json::to_string(template)), text(serde_json::to_string(settings))])
+}
+
+/// The Job for a task. `failures`: how often Jobs under this name have failed before.
+///
+/// # Errors
+/// Where the request cannot be written as JSON.
+pub fn job(
+    recording: &Recording,
+    task: &Task,
+    template: &JobTemplate,
+    settings: &JobSettings,
+    failures: i32,
+) -> serde_json::Result<Job> {
+    let spec = &recording.spec;
+    let request = ArchiveRequest {
+        version: VERSION,
+        stream_arn: spec.stream_arn.clone(),
+        recording: identity(recording),
+        task: task.clone(),
+        destination: spec.destination.clone(),
+        clip: spec.clip.clone(),
+        settle: settings.settle,
+        cause: spec.cause.clone(),
+    };
+    let labels = own_labels(recording);
+    let annotations = [
+        (TASK, serde_json::to_string(task)?),
+        (FAILURES, failures.to_string()),
+        (TEMPLATE, template_digits(template, settings)),
+        (labels::STREAM_ARN, spec.stream_arn.clone()),
+    ];
+    Ok(Job {
+        metadata: ObjectMeta {
+            name: Some(name(recording, task)),
+            namespace: recording.namespace(),
+            labels: Some(labels.clone()),
+            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
+            owner_references: owner(recording).map(|owner| vec![owner]),
+            ..Default::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(POD_RETRIES),
+            active_deadline_seconds: Some(DEADLINE_SECONDS),
+            // A second pod starts only when the first is wholly gone.
+            pod_replacement_policy: Some("Failed".into()),
+            pod_failure_policy: Some(failure_policy()),
+            // No ttlSecondsAfterFinished: the Job stays until its result is in the Recording's status.
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
+                spec: Some(pod(recording, template, settings, serde_json::to_string(&request)?)),
+            },
+            ..Default::default()
+        }),
+        status: None,
+    })
+}
+
+fn own_labels(recording: &Recording) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([
+        (labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned()),
+        (labels::RECORDING.to_owned(), recording.name_any()),
+        (labels::STREAM.to_owned(), stream_label(&recording.spec.stream_arn)),
+    ]);
+    if let Some(policy) = recording.spec.cause.as_ref().and_then(|cause| cause.policy.clone()) {
+        labels.insert(labels::POLICY.to_owned(), policy);
+    }
+    labels
+}
+
+/// A recording that is being deleted owns no new Job: the garbage collector of a foreground deletion would take away the
+/// very Jobs that the deletion waits for.
+fn owner(recording: &Recording) -> Option<OwnerReference> {
+    if recording.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    recording.controller_owner_ref(&())
+}
+
+/// Exit codes 2, 3 and 4 are a person's to mend; trying the pod again at once would only repeat them. A disruption (drain,
+/// eviction, preemption) is not the pod's fault and is not counted.
+fn failure_policy() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "FailJob".into(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(CONTAINER.into()),
+                    operator: "In".into(),
+                    values: [Outcome::Invalid, Outcome::Conflict, Outcome::Denied].map(|o| o.exit_code().into()).into(),
+                }),
+                ..Default::default()
+            },
+            PodFailurePolicyRule {
+                action: "Ignore".into(),
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".into(),
+                    status: "True".into(),
+                }]),
+                ..Default::default()
+            },
+        ],
+    }
+}
+
+fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, request: String) -> PodSpec {
+    let seccomp = SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None };
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        service_account_name: Some(template.service_account_name.clone()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        node_selector: (!template.node_selector.is_empty()).then(|| template.node_selector.clone()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            seccomp_profile: Some(seccomp),
+            ..Default::default()
+        }),
+        containers: vec![Container {
+            name: CONTAINER.into(),
+            image: Some(settings.image.clone()),
+            image_pull_policy: settings.image_pull_policy.clone(),
+            command: Some(vec!["kvs-operator".into()]),
+            args: Some(vec!["archive".into(), "--request".into(), request]),
+            env: Some(environment(recording, settings)),
+            env_from: settings.credentials_secret.as_ref().map(|name| {
+                vec![EnvFromSource {
+                    secret_ref: Some(SecretEnvSource { name: name.clone(), optional: Some(false) }),
+                    ..Default::default()
+                }]
+            }),
+            resources: Some(template.resources.clone().unwrap_or_else(default_resources)),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                run_as_non_root: Some(true),
+                capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+                ..Default::default()
+            }),
+            termination_message_policy: Some("File".into()),
+            volume_mounts: Some(vec![VolumeMount {
+                name: "spool".into(),
+                mount_path: SPOOL.into(),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }],
+        volumes: Some(vec![Volume {
+            name: "spool".into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(spool_size(recording.spec.clip.duration)),
+                medium: None,
+            }),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    }
+}
+
+fn environment(recording: &Recording, settings: &JobSettings) -> Vec<EnvVar> {
+    let mut variables = vec![("AWS_REGION", recording.spec.region.clone()), ("TMPDIR", SPOOL.to_owned())];
+    if let Some(url) = &settings.endpoint_url {
+        variables.push(("AWS_ENDPOINT_URL", url.clone()));
+        // Whoever answers there has no instance metadata; at AWS the metadata may be where credentials come from.
+        variables.push(("AWS_EC2_METADATA_DISABLED", "true".into()));
+    }
+    variables.into_iter().map(|(name, value)| EnvVar { name: name.into(), value: Some(value), value_from: None }).collect()
+}
+
+/// One file at a time is put together there, and nothing longer than a clip and its last fragment: at 100 Mbit/s (what KVS
+/// takes in per stream unless AWS raised it) that is 750 MB a minute, with half as much again to spare.
+fn spool_size(clip: Span) -> Quantity {
+    let bytes = (clip.secs() + 20) * 12_500_000 * 3 / 2;
+    Quantity(format!("{}Gi", bytes.div_ceil(1 << 30)))
+}
+
+fn default_resources() -> ResourceRequirements {
+    let quantities = |list: &[(&str, &str)]| {
+        Some(list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
+    };
+    ResourceRequirements {
+        requests: quantities(&[("cpu", "100m"), ("memory", "64Mi")]),
+        limits: quantities(&[("memory", "128Mi")]),
+        claims: None,
+    }
+}
