@@ -7,6 +7,7 @@ use kvs_operator::{
     api,
     cli::{Cli, Command},
     config::Config,
+    recording,
     runtime::{self, run::Part},
 };
 
@@ -22,7 +23,10 @@ fn main() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn controller(config: Config) -> anyhow::Result<()> {
-    runtime::run(config, |_context| -> Vec<Part> { vec![] }).await
+    runtime::run(config, |context| -> Vec<Part> {
+        vec![("recording", Box::pin(recording::run(context)))]
+    })
+    .await
 }
 
 /// A closed pipe (`kvs-operator crds | head`) is no error.

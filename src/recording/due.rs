@@ -26,7 +26,10 @@ pub struct Rules {
 impl Rules {
     /// From the configuration's spans.
     pub fn new(settle: Span, close_after: Span) -> Self {
-        Self { settle: settle.duration(), close_after: close_after.duration() }
+        Self {
+            settle: settle.duration(),
+            close_after: close_after.duration(),
+        }
     }
 }
 
@@ -56,12 +59,16 @@ pub fn archived_through(spec: &RecordingSpec, status: &RecordingStatus) -> Times
 
 /// Where the window ends, once it is known: never before what is archived already.
 pub fn window_end(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
-    spec.end.as_ref().map(|end| end.0.max(archived_through(spec, status)))
+    spec.end
+        .as_ref()
+        .map(|end| end.0.max(archived_through(spec, status)))
 }
 
 /// Whether every slice is archived.
 pub fn is_sliced(spec: &RecordingSpec, status: &RecordingStatus) -> bool {
-    spec.end.as_ref().is_some_and(|end| archived_through(spec, status) >= end.0)
+    spec.end
+        .as_ref()
+        .is_some_and(|end| archived_through(spec, status) >= end.0)
 }
 
 /// What is due. `retention`: how long the stream keeps footage, where that is known.
@@ -98,13 +105,23 @@ fn slice(
     if limit.is_some_and(|limit| limit <= from) {
         return;
     }
-    let every = quarter(retention).map_or(spec.archive_every.duration(), |q| q.min(spec.archive_every.duration()));
+    let every = quarter(retention).map_or(spec.archive_every.duration(), |q| {
+        q.min(spec.archive_every.duration())
+    });
     let regular = from + every;
     let reached = limit.map_or(regular, |limit| limit.min(regular));
     let to = limit.map_or(settled, |limit| limit.min(settled));
     let predecessor = status.last_manifest.clone();
     // Where nothing has settled yet, `to` means nothing and is not used.
-    due.add(Task::Slice { from, to, predecessor }, reached.max(from + MILLISECOND) + rules.settle, now);
+    due.add(
+        Task::Slice {
+            from,
+            to,
+            predecessor,
+        },
+        reached.max(from + MILLISECOND) + rules.settle,
+        now,
+    );
 }
 
 /// The sweep that looks again while the recording is open.
@@ -120,7 +137,11 @@ fn open_sweep(
     if through <= spec.start.0 || spec.end.is_some() {
         return;
     }
-    let last = status.sweeps.as_ref().and_then(|sweeps| sweeps.last.as_ref()).map_or(spec.start.0, |last| last.0);
+    let last = status
+        .sweeps
+        .as_ref()
+        .and_then(|sweeps| sweeps.last.as_ref())
+        .map_or(spec.start.0, |last| last.0);
     let every = quarter(retention).map_or(SWEEP_AT_LEAST, |q| q.min(SWEEP_AT_LEAST));
     due.add(sweep(status, through, false), last + every, now);
 }
@@ -135,15 +156,21 @@ fn closing_sweep(
     rules: Rules,
     now: Timestamp,
 ) {
-    let Some(end) = window_end(spec, status) else { return };
+    let Some(end) = window_end(spec, status) else {
+        return;
+    };
     let sweeps = status.sweeps.clone().unwrap_or_default();
     let last = sweeps.last.map(|last| last.0);
     let clean_since = sweeps.clean_since.map(|since| since.0);
     let (at, close) = match (last, clean_since) {
         (None, _) => (now, false),
-        (Some(last), _) if status.counts.unread > 0 => (last + unread_interval(last, end, retention, rules), false),
+        (Some(last), _) if status.counts.unread > 0 => {
+            (last + unread_interval(last, end, retention, rules), false)
+        }
         (Some(last), None) => (last + rules.settle, false),
-        (Some(last), Some(since)) if last - rules.settle >= since && last >= end + rules.close_after => (last, true),
+        (Some(last), Some(since)) if last - rules.settle >= since && last >= end + rules.close_after => {
+            (last, true)
+        }
         (Some(last), Some(_)) => ((last + rules.settle).max(end + rules.close_after), false),
     };
     due.add(sweep(status, end, close), at, now);
@@ -151,7 +178,12 @@ fn closing_sweep(
 
 fn sweep(status: &RecordingStatus, through: Timestamp, close: bool) -> Task {
     let sweeps = status.sweeps.clone().unwrap_or_default();
-    Task::Sweep { number: u32::try_from(sweeps.done).unwrap_or(0), through, predecessor: sweeps.last_manifest, close }
+    Task::Sweep {
+        number: u32::try_from(sweeps.done).unwrap_or(0),
+        through,
+        predecessor: sweeps.last_manifest,
+        close,
+    }
 }
 
 /// The waits grow with the time since the end, since what KVS did not deliver for a day is not tried every few minutes.
@@ -167,7 +199,9 @@ fn unread_interval(
 }
 
 fn quarter(retention: Option<SignedDuration>) -> Option<SignedDuration> {
-    retention.filter(|retention| !retention.is_zero()).map(|retention| retention / 4)
+    retention
+        .filter(|retention| !retention.is_zero())
+        .map(|retention| retention / 4)
 }
 
 const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);

@@ -21,7 +21,10 @@ impl Failure {
     /// A failure; the message is cut to what a status holds.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         let message: String = message.into();
-        Self { reason, message: message.chars().take(800).collect() }
+        Self {
+            reason,
+            message: message.chars().take(800).collect(),
+        }
     }
 }
 
@@ -114,10 +117,14 @@ impl Reason {
     /// What a container's waiting reason means, where it will not go by itself.
     pub fn of_waiting(reason: &str) -> Option<Self> {
         Some(match reason {
-            "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
-                Self::ImageNotPulled
+            "ImagePullBackOff"
+            | "ErrImagePull"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable" => Self::ImageNotPulled,
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                Self::ContainerNotStarted
             }
-            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Self::ContainerNotStarted,
             _ => return None,
         })
     }
@@ -154,17 +161,29 @@ impl Reason {
     /// What to do about it, where it takes a person.
     const fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Self::InvalidRequest => "Check the policy's destination and the stream; operator and Job must be of one version",
-            Self::Conflict => "Something else wrote under this recording's keys: compare the objects, then remove the wrong one",
+            Self::InvalidRequest => {
+                "Check the policy's destination and the stream; operator and Job must be of one version"
+            }
+            Self::Conflict => {
+                "Something else wrote under this recording's keys: compare the objects, then remove the wrong one"
+            }
             Self::AccessDenied => {
                 "Give the Job's service account the right that is named here (the stream's footage, its KMS key, the bucket's prefix)"
             }
             Self::UnreadableReport => "Operator and Job must be of one version",
-            Self::OutOfMemory => "Raise spec.job.resources.limits.memory in the policy; the next Job goes on where this one stopped",
+            Self::OutOfMemory => {
+                "Raise spec.job.resources.limits.memory in the policy; the next Job goes on where this one stopped"
+            }
             Self::ImageNotPulled => "Make the operator's image pullable from the recording's namespace",
-            Self::ContainerNotStarted => "Check that the Secret with AWS credentials exists in the recording's namespace, if one is configured",
-            Self::ServiceAccountMissing => "Create it in the recording's namespace, or set spec.job.serviceAccountName in the policy",
-            Self::QuotaExceeded => "Raise the namespace's ResourceQuota, or lower spec.job.resources in the policy",
+            Self::ContainerNotStarted => {
+                "Check that the Secret with AWS credentials exists in the recording's namespace, if one is configured"
+            }
+            Self::ServiceAccountMissing => {
+                "Create it in the recording's namespace, or set spec.job.serviceAccountName in the policy"
+            }
+            Self::QuotaExceeded => {
+                "Raise the namespace's ResourceQuota, or lower spec.job.resources in the policy"
+            }
             Self::AdmissionRefused => "Change what refuses it, or what spec.job of the policy asks for",
             Self::TryAgain
             | Self::ResultLost
@@ -205,7 +224,9 @@ pub fn backoff(reason: Reason, failures: i32, retention: Option<SignedDuration>)
         _ => (15, 10 * 60),
     };
     let doubled = first << failures.clamp(1, 12).saturating_sub(1);
-    let bound = retention.filter(|r| !r.is_zero()).map_or(longest, |r| (r.as_secs() / 16).clamp(first, longest));
+    let bound = retention
+        .filter(|r| !r.is_zero())
+        .map_or(longest, |r| (r.as_secs() / 16).clamp(first, longest));
     SignedDuration::from_secs(doubled.min(bound))
 }
 
@@ -227,9 +248,18 @@ mod tests {
                 r#"Error creating: pods "a-" is forbidden: error looking up service account cams/kvs-archiver: serviceaccount "kvs-archiver" not found"#,
                 Reason::ServiceAccountMissing,
             ),
-            (r#"Error creating: pods "a-x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1"#, Reason::QuotaExceeded),
-            (r#"pods "a" is forbidden: violates PodSecurity "restricted:latest""#, Reason::AdmissionRefused),
-            (r#"admission webhook "w.example.com" denied the request: no"#, Reason::AdmissionRefused),
+            (
+                r#"Error creating: pods "a-x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1"#,
+                Reason::QuotaExceeded,
+            ),
+            (
+                r#"pods "a" is forbidden: violates PodSecurity "restricted:latest""#,
+                Reason::AdmissionRefused,
+            ),
+            (
+                r#"admission webhook "w.example.com" denied the request: no"#,
+                Reason::AdmissionRefused,
+            ),
         ] {
             assert_eq!(Reason::of_refusal(message), reason, "{message}");
         }

@@ -13,8 +13,9 @@ use k8s_openapi::{
             PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
         },
         core::v1::{
-            Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, PodSecurityContext, PodSpec,
-            PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretEnvSource, SecurityContext, Volume, VolumeMount,
+            Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, PodSecurityContext,
+            PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretEnvSource, SecurityContext,
+            Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
@@ -71,7 +72,11 @@ pub fn identity(recording: &Recording) -> RecordingIdentity {
         timestamp_type: TimestampType::ServerTimestamp,
         start: spec.start.0,
         // An operator-made recording gets its end later, so there it cannot be part of what the recording is.
-        end: if spec.cause.is_none() { spec.end.as_ref().map(|end| end.0) } else { None },
+        end: if spec.cause.is_none() {
+            spec.end.as_ref().map(|end| end.0)
+        } else {
+            None
+        },
     }
 }
 
@@ -103,7 +108,10 @@ pub fn stream_label(stream_arn: &str) -> String {
 pub fn template_digits(template: &JobTemplate, settings: &JobSettings) -> String {
     // Both serialise always: they are plain structs with text keys.
     let text = |json: serde_json::Result<String>| json.unwrap_or_default();
-    names::digits(&[text(serde_json::to_string(template)), text(serde_json::to_string(settings))])
+    names::digits(&[
+        text(serde_json::to_string(template)),
+        text(serde_json::to_string(settings)),
+    ])
 }
 
 /// The Job for a task. `failures`: how often Jobs under this name have failed before.
@@ -152,8 +160,16 @@ pub fn job(
             pod_failure_policy: Some(failure_policy()),
             // No ttlSecondsAfterFinished: the Job stays until its result is in the Recording's status.
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
-                spec: Some(pod(recording, template, settings, serde_json::to_string(&request)?)),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    ..Default::default()
+                }),
+                spec: Some(pod(
+                    recording,
+                    template,
+                    settings,
+                    serde_json::to_string(&request)?,
+                )),
             },
             ..Default::default()
         }),
@@ -165,9 +181,17 @@ fn own_labels(recording: &Recording) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         (labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned()),
         (labels::RECORDING.to_owned(), recording.name_any()),
-        (labels::STREAM.to_owned(), stream_label(&recording.spec.stream_arn)),
+        (
+            labels::STREAM.to_owned(),
+            stream_label(&recording.spec.stream_arn),
+        ),
     ]);
-    if let Some(policy) = recording.spec.cause.as_ref().and_then(|cause| cause.policy.clone()) {
+    if let Some(policy) = recording
+        .spec
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.policy.clone())
+    {
         labels.insert(labels::POLICY.to_owned(), policy);
     }
     labels
@@ -192,7 +216,9 @@ fn failure_policy() -> PodFailurePolicy {
                 on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
                     container_name: Some(CONTAINER.into()),
                     operator: "In".into(),
-                    values: [Outcome::Invalid, Outcome::Conflict, Outcome::Denied].map(|o| o.exit_code().into()).into(),
+                    values: [Outcome::Invalid, Outcome::Conflict, Outcome::Denied]
+                        .map(|o| o.exit_code().into())
+                        .into(),
                 }),
                 ..Default::default()
             },
@@ -209,7 +235,10 @@ fn failure_policy() -> PodFailurePolicy {
 }
 
 fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, request: String) -> PodSpec {
-    let seccomp = SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None };
+    let seccomp = SeccompProfile {
+        type_: "RuntimeDefault".into(),
+        localhost_profile: None,
+    };
     PodSpec {
         restart_policy: Some("Never".into()),
         service_account_name: Some(template.service_account_name.clone()),
@@ -228,12 +257,15 @@ fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, re
             name: CONTAINER.into(),
             image: Some(settings.image.clone()),
             image_pull_policy: settings.image_pull_policy.clone(),
-            command: Some(vec!["kvs-operator".into()]),
+            // The image's entry point is the program.
             args: Some(vec!["archive".into(), "--request".into(), request]),
             env: Some(environment(recording, settings)),
             env_from: settings.credentials_secret.as_ref().map(|name| {
                 vec![EnvFromSource {
-                    secret_ref: Some(SecretEnvSource { name: name.clone(), optional: Some(false) }),
+                    secret_ref: Some(SecretEnvSource {
+                        name: name.clone(),
+                        optional: Some(false),
+                    }),
                     ..Default::default()
                 }]
             }),
@@ -242,7 +274,10 @@ fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, re
                 allow_privilege_escalation: Some(false),
                 read_only_root_filesystem: Some(true),
                 run_as_non_root: Some(true),
-                capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+                capabilities: Some(Capabilities {
+                    drop: Some(vec!["ALL".into()]),
+                    add: None,
+                }),
                 ..Default::default()
             }),
             termination_message_policy: Some("File".into()),
@@ -266,13 +301,23 @@ fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, re
 }
 
 fn environment(recording: &Recording, settings: &JobSettings) -> Vec<EnvVar> {
-    let mut variables = vec![("AWS_REGION", recording.spec.region.clone()), ("TMPDIR", SPOOL.to_owned())];
+    let mut variables = vec![
+        ("AWS_REGION", recording.spec.region.clone()),
+        ("TMPDIR", SPOOL.to_owned()),
+    ];
     if let Some(url) = &settings.endpoint_url {
         variables.push(("AWS_ENDPOINT_URL", url.clone()));
         // Whoever answers there has no instance metadata; at AWS the metadata may be where credentials come from.
         variables.push(("AWS_EC2_METADATA_DISABLED", "true".into()));
     }
-    variables.into_iter().map(|(name, value)| EnvVar { name: name.into(), value: Some(value), value_from: None }).collect()
+    variables
+        .into_iter()
+        .map(|(name, value)| EnvVar {
+            name: name.into(),
+            value: Some(value),
+            value_from: None,
+        })
+        .collect()
 }
 
 /// One file at a time is put together there, and nothing longer than a clip and its last fragment: at 100 Mbit/s (what KVS
@@ -284,7 +329,11 @@ fn spool_size(clip: Span) -> Quantity {
 
 fn default_resources() -> ResourceRequirements {
     let quantities = |list: &[(&str, &str)]| {
-        Some(list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
+        Some(
+            list.iter()
+                .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
+                .collect(),
+        )
     };
     ResourceRequirements {
         requests: quantities(&[("cpu", "100m"), ("memory", "64Mi")]),

@@ -39,7 +39,10 @@ pub struct ThisJob {
 
 impl ThisJob {
     fn of(job: &SeenJob) -> Self {
-        Self { name: job.name.clone(), uid: job.uid.clone() }
+        Self {
+            name: job.name.clone(),
+            uid: job.uid.clone(),
+        }
     }
 }
 
@@ -153,16 +156,25 @@ pub fn plan(recording: &Recording, seen: &Seen, rules: Rules) -> Plan {
         return Plan::Rest;
     }
     if deleting && seen.namespace_terminating {
-        return Plan::Release { missing: (!finished).then(|| missing(recording, status)) };
+        return Plan::Release {
+            missing: (!finished).then(|| missing(recording, status)),
+        };
     }
-    if let Some(job) = seen.jobs.iter().find(|job| job.own && is_done_with(recording, status, job)) {
+    if let Some(job) = seen
+        .jobs
+        .iter()
+        .find(|job| job.own && is_done_with(recording, status, job))
+    {
         return Plan::Retire(ThisJob::of(job));
     }
     if finished {
         return match (held, seen.checkpoint) {
             (false, _) => Plan::Rest,
             (true, Checkpoint::Past) => Plan::Release { missing: None },
-            (true, Checkpoint::Behind) => Plan::Wait { after: LOOK, on: Waiting::Checkpoint },
+            (true, Checkpoint::Behind) => Plan::Wait {
+                after: LOOK,
+                on: Waiting::Checkpoint,
+            },
         };
     }
     if deleting && is_abandoned(recording) {
@@ -178,7 +190,10 @@ pub fn plan(recording: &Recording, seen: &Seen, rules: Rules) -> Plan {
             _ => None,
         };
         if let Some(why) = why {
-            return Plan::End { at: end_at(recording, seen.now), why };
+            return Plan::End {
+                at: end_at(recording, seen.now),
+                why,
+            };
         }
     }
     work(recording, status, seen, rules)
@@ -191,22 +206,47 @@ pub fn is_final(status: &RecordingStatus) -> bool {
 
 /// Whether a user has given up what is not yet in S3.
 pub fn is_abandoned(recording: &Recording) -> bool {
-    recording.annotations().get(labels::ABANDON).is_some_and(|value| value == "true")
+    recording
+        .annotations()
+        .get(labels::ABANDON)
+        .is_some_and(|value| value == "true")
 }
 
 /// Where a recording that has no end is to end now: at its hold, else now, and never before it begins.
 fn end_at(recording: &Recording, now: Timestamp) -> Timestamp {
-    let at = recording.spec.hold_at.as_ref().map_or(now, |hold| hold.0.min(now));
+    let at = recording
+        .spec
+        .hold_at
+        .as_ref()
+        .map_or(now, |hold| hold.0.min(now));
     at.max(recording.spec.start.0 + SignedDuration::from_millis(1))
 }
 
 /// The tasks whose results the status still waits for: one slice, one sweep.
-fn current_names(recording: &Recording, status: &RecordingStatus) -> [String; 2] {
+pub fn current_names(recording: &Recording, status: &RecordingStatus) -> [String; 2] {
     let from = due::archived_through(&recording.spec, status);
-    let number = status.sweeps.as_ref().map_or(0, |sweeps| u32::try_from(sweeps.done).unwrap_or(0));
+    let number = status
+        .sweeps
+        .as_ref()
+        .map_or(0, |sweeps| u32::try_from(sweeps.done).unwrap_or(0));
     [
-        job::name(recording, &Task::Slice { from, to: from, predecessor: None }),
-        job::name(recording, &Task::Sweep { number, through: from, predecessor: None, close: false }),
+        job::name(
+            recording,
+            &Task::Slice {
+                from,
+                to: from,
+                predecessor: None,
+            },
+        ),
+        job::name(
+            recording,
+            &Task::Sweep {
+                number,
+                through: from,
+                predecessor: None,
+                close: false,
+            },
+        ),
     ]
 }
 
@@ -222,18 +262,31 @@ fn is_done_with(recording: &Recording, status: &RecordingStatus, job: &SeenJob) 
 fn abandon(recording: &Recording, status: &RecordingStatus, seen: &Seen) -> Plan {
     let active = |job: &&SeenJob| job.own && !job.deleting && !matches!(job.state, JobState::Done { .. });
     if let Some(job) = seen.jobs.iter().find(active) {
-        return Plan::Remove { job: ThisJob::of(job), failures: job.failures, failure: None };
+        return Plan::Remove {
+            job: ThisJob::of(job),
+            failures: job.failures,
+            failure: None,
+        };
     }
     match seen.checkpoint {
-        Checkpoint::Past => Plan::Release { missing: Some(missing(recording, status)) },
-        Checkpoint::Behind => Plan::Wait { after: LOOK, on: Waiting::Checkpoint },
+        Checkpoint::Past => Plan::Release {
+            missing: Some(missing(recording, status)),
+        },
+        Checkpoint::Behind => Plan::Wait {
+            after: LOOK,
+            on: Waiting::Checkpoint,
+        },
     }
 }
 
 /// What an unfinished recording leaves outside S3, for people.
 fn missing(recording: &Recording, status: &RecordingStatus) -> String {
     let through = due::archived_through(&recording.spec, status);
-    let until = recording.spec.end.as_ref().map_or_else(|| "its end".to_owned(), |end| end.0.to_string());
+    let until = recording
+        .spec
+        .end
+        .as_ref()
+        .map_or_else(|| "its end".to_owned(), |end| end.0.to_string());
     let unread = match status.counts.unread {
         0 => String::new(),
         n => format!(", and {n} fragments before it that could not be read"),
@@ -241,7 +294,10 @@ fn missing(recording: &Recording, status: &RecordingStatus) -> String {
     if due::is_sliced(&recording.spec, status) {
         format!("everything up to {through} is in S3, but the final sweep has not run{unread}")
     } else {
-        format!("footage of stream {} from {through} to {until} is not in S3{unread}", recording.spec.stream_name)
+        format!(
+            "footage of stream {} from {through} to {until} is not in S3{unread}",
+            recording.spec.stream_name
+        )
     }
 }
 
@@ -253,18 +309,41 @@ fn work(recording: &Recording, status: &RecordingStatus, seen: &Seen, rules: Rul
     let mut failed: Vec<(&SeenJob, Failure, Timestamp)> = Vec::new();
     for job in seen.jobs.iter().filter(|job| job.own) {
         match &job.state {
-            _ if job.deleting => return Plan::Wait { after: LOOK_SOON, on: Waiting::Going(job.name.clone()) },
-            JobState::Running => return Plan::Wait { after: LOOK_AT_RUNNING, on: Waiting::Running(job.name.clone()) },
-            JobState::Suspended => return Plan::Wait { after: LOOK, on: Waiting::Suspended(job.name.clone()) },
+            _ if job.deleting => {
+                return Plan::Wait {
+                    after: LOOK_SOON,
+                    on: Waiting::Going(job.name.clone()),
+                };
+            }
+            JobState::Running => {
+                return Plan::Wait {
+                    after: LOOK_AT_RUNNING,
+                    on: Waiting::Running(job.name.clone()),
+                };
+            }
+            JobState::Suspended => {
+                return Plan::Wait {
+                    after: LOOK,
+                    on: Waiting::Suspended(job.name.clone()),
+                };
+            }
             JobState::Waiting { since, blocked } => return waiting(job, *since, blocked.as_ref(), seen),
             JobState::Done { at, result } if names.contains(&job.name) => {
                 let at_most_now = (*at).min(seen.now);
                 let outcome = result.clone().and_then(|report| match &job.task {
                     Some(task) => progress::record(spec, status, task, &report, at_most_now),
-                    None => Err(Failure::new(Reason::UnreadableReport, "the Job's task is written in words of another version")),
+                    None => Err(Failure::new(
+                        Reason::UnreadableReport,
+                        "the Job's task is written in words of another version",
+                    )),
                 });
                 match outcome {
-                    Ok(status) => return Plan::Record { job: job.name.clone(), status: Box::new(status) },
+                    Ok(status) => {
+                        return Plan::Record {
+                            job: job.name.clone(),
+                            status: Box::new(status),
+                        };
+                    }
                     Err(failure) => failed.push((job, failure, *at)),
                 }
             }
@@ -281,25 +360,49 @@ fn work(recording: &Recording, status: &RecordingStatus, seen: &Seen, rules: Rul
     for task in due.now {
         let name = job::name(recording, &task);
         let Some((job, failure, at)) = failed.iter().find(|(job, ..)| job.name == name) else {
-            let holder = seen.jobs.iter().find(|job| !job.own && job.holds_place(seen.cluster_now));
+            let holder = seen
+                .jobs
+                .iter()
+                .find(|job| !job.own && job.holds_place(seen.cluster_now));
             if let Some(holder) = holder {
-                return Plan::Wait { after: LOOK_SOON, on: Waiting::Place(holder.name.clone()) };
+                return Plan::Wait {
+                    after: LOOK_SOON,
+                    on: Waiting::Place(holder.name.clone()),
+                };
             }
             let known = status.job.as_ref().filter(|job| job.name == name);
-            return Plan::Create { name, task, failures: known.map_or(0, |job| job.failures) };
+            return Plan::Create {
+                name,
+                task,
+                failures: known.map_or(0, |job| job.failures),
+            };
         };
         let failures = job.failures.saturating_add(1);
         let until = *at + backoff(failure.reason, failures, retention);
         let wait = until.duration_since(seen.cluster_now);
         if wait <= SignedDuration::ZERO || job.template != seen.template {
-            return Plan::Remove { job: ThisJob::of(job), failures, failure: Some(failure.clone()) };
+            return Plan::Remove {
+                job: ThisJob::of(job),
+                failures,
+                failure: Some(failure.clone()),
+            };
         }
         later = Some(later.map_or(wait, |later| later.min(wait)));
-        backing_off.get_or_insert(Waiting::Backoff { job: name, failures, failure: failure.clone(), until });
+        backing_off.get_or_insert(Waiting::Backoff {
+            job: name,
+            failures,
+            failure: failure.clone(),
+            until,
+        });
     }
     // A Job that failed and is not due any more as it was asked for (a longer slice is, later) is still told about.
     let on = backing_off.unwrap_or(Waiting::Due);
-    Plan::Wait { after: later.unwrap_or(LOOK).clamp(SignedDuration::from_millis(100), LOOK), on }
+    Plan::Wait {
+        after: later
+            .unwrap_or(LOOK)
+            .clamp(SignedDuration::from_millis(100), LOOK),
+        on,
+    }
 }
 
 /// The step for a Job that has no running pod: wait; make it anew where that may help.
@@ -309,17 +412,30 @@ fn waiting(job: &SeenJob, since: Timestamp, blocked: Option<&Failure>, seen: &Se
         // The pod would now be made differently: that may be the very mend.
         if waited >= PATIENCE || job.template != seen.template {
             let failures = job.failures.saturating_add(1);
-            return Plan::Remove { job: ThisJob::of(job), failures, failure: Some(failure.clone()) };
+            return Plan::Remove {
+                job: ThisJob::of(job),
+                failures,
+                failure: Some(failure.clone()),
+            };
         }
     }
-    let on = Waiting::Starting { job: job.name.clone(), failures: job.failures, blocked: blocked.cloned() };
+    let on = Waiting::Starting {
+        job: job.name.clone(),
+        failures: job.failures,
+        blocked: blocked.cloned(),
+    };
     Plan::Wait { after: LOOK_SOON, on }
 }
 
 /// KVS keeps nothing of the stream: no Job could read anything. Once the recording has ended it is Incomplete, and says so.
 fn without_retention(recording: &Recording, status: &RecordingStatus, seen: &Seen, rules: Rules) -> Plan {
-    let wait = Plan::Wait { after: LOOK, on: Waiting::NoDataRetention };
-    let Some(end) = recording.spec.end.as_ref() else { return wait };
+    let wait = Plan::Wait {
+        after: LOOK,
+        on: Waiting::NoDataRetention,
+    };
+    let Some(end) = recording.spec.end.as_ref() else {
+        return wait;
+    };
     if seen.now < end.0 + rules.settle {
         return wait;
     }
@@ -328,15 +444,30 @@ fn without_retention(recording: &Recording, status: &RecordingStatus, seen: &See
     let reason = "NoDataRetention: the stream's retention is 0 hours, so KVS keeps no footage";
     if from < end.0 {
         new.counts.lost += 1;
-        new.losses.insert(0, Loss { what: format!("{from}/{}", end.0), reason: reason.into() });
+        new.losses.insert(
+            0,
+            Loss {
+                what: format!("{from}/{}", end.0),
+                reason: reason.into(),
+            },
+        );
     }
     if new.counts.unread > 0 {
         new.counts.lost += new.counts.unread;
-        new.losses.insert(0, Loss { what: format!("{} unread fragments", new.counts.unread), reason: reason.into() });
+        new.losses.insert(
+            0,
+            Loss {
+                what: format!("{} unread fragments", new.counts.unread),
+                reason: reason.into(),
+            },
+        );
         new.counts.unread = 0;
     }
     if new.losses.is_empty() {
-        new.losses.push(Loss { what: "the final sweep".into(), reason: reason.into() });
+        new.losses.push(Loss {
+            what: "the final sweep".into(),
+            reason: reason.into(),
+        });
     }
     new.losses.truncate(20);
     new.archived_through = Some(MicroTime(from));

@@ -32,7 +32,12 @@ pub fn record(
     let mut new = old.clone();
     match task {
         Task::Slice { from, .. } => slice(spec, &mut new, *from, report)?,
-        Task::Sweep { number, through, close, .. } => {
+        Task::Sweep {
+            number,
+            through,
+            close,
+            ..
+        } => {
             let whole = due::is_sliced(spec, old) && *through >= due::archived_through(spec, old);
             sweep(&mut new, *number, whole, *close, report, at)?;
         }
@@ -56,13 +61,19 @@ fn slice(
     report: &ArchiveReport,
 ) -> Result<(), Failure> {
     if due::archived_through(spec, new) != from {
-        return Err(unreadable(format!("it is for the slice from {from}, which is not the next one")));
+        return Err(unreadable(format!(
+            "it is for the slice from {from}, which is not the next one"
+        )));
     }
     let (Some(through), Some(manifest)) = (report.through, &report.manifest) else {
-        return Err(unreadable("it names no manifest, or not up to when it is archived"));
+        return Err(unreadable(
+            "it names no manifest, or not up to when it is archived",
+        ));
     };
     if through <= from {
-        return Err(unreadable(format!("it is archived through {through}, which is not after its start {from}")));
+        return Err(unreadable(format!(
+            "it is archived through {through}, which is not after its start {from}"
+        )));
     }
     new.archived_through = Some(MicroTime(through));
     new.last_manifest = Some(manifest.clone());
@@ -80,7 +91,9 @@ fn sweep(
 ) -> Result<(), Failure> {
     let mut sweeps = new.sweeps.take().unwrap_or_default();
     if i64::from(sweeps.done) != i64::from(number) {
-        return Err(unreadable(format!("it is for sweep {number}, which is not the next one")));
+        return Err(unreadable(format!(
+            "it is for sweep {number}, which is not the next one"
+        )));
     }
     // A manifest or a root that was there is reported without listing again.
     let listed = report.listed_at.unwrap_or(at);
@@ -89,7 +102,11 @@ fn sweep(
             new.root = Some(root.clone());
             new.phase = Some(final_phase(report.counts));
         }
-        (Outcome::Closed, ..) => return Err(unreadable("it closed what was not to be closed, or names no root")),
+        (Outcome::Closed, ..) => {
+            return Err(unreadable(
+                "it closed what was not to be closed, or names no root",
+            ));
+        }
         (Outcome::NothingNew, ..) if close && report.counts.unread == 0 => {
             return Err(unreadable("it found nothing new and did not close"));
         }
@@ -97,7 +114,11 @@ fn sweep(
             return Err(unreadable("it does not say when it listed"));
         }
         (Outcome::NothingNew, ..) => {
-            let since = sweeps.clean_since.take().filter(|_| whole).or(whole.then_some(MicroTime(listed)));
+            let since = sweeps
+                .clean_since
+                .take()
+                .filter(|_| whole)
+                .or(whole.then_some(MicroTime(listed)));
             sweeps.clean_since = since;
         }
         (_, Some(manifest), _) => {
@@ -115,7 +136,11 @@ fn sweep(
 
 /// How a recording ends.
 pub fn final_phase(counts: Counts) -> Phase {
-    if counts.lost == 0 && counts.unread == 0 { Phase::Complete } else { Phase::Incomplete }
+    if counts.lost == 0 && counts.unread == 0 {
+        Phase::Complete
+    } else {
+        Phase::Incomplete
+    }
 }
 
 fn sum(a: Counts, b: Counts) -> Counts {
@@ -131,9 +156,15 @@ fn sum(a: Counts, b: Counts) -> Counts {
 
 fn cut(loss: &Loss) -> Loss {
     let short = |text: &str, most| text.chars().take(most).collect();
-    Loss { what: short(&loss.what, 160), reason: short(&loss.reason, 256) }
+    Loss {
+        what: short(&loss.what, 160),
+        reason: short(&loss.reason, 256),
+    }
 }
 
 fn unreadable(why: impl std::fmt::Display) -> Failure {
-    Failure::new(Reason::UnreadableReport, format!("the Job's report cannot be taken: {why}"))
+    Failure::new(
+        Reason::UnreadableReport,
+        format!("the Job's report cannot be taken: {why}"),
+    )
 }

@@ -47,8 +47,8 @@ pub enum Stream {
     Kept(SignedDuration),
     /// It, or what has its name now is another stream.
     Gone,
-    /// It could not be asked for.
-    Unknown,
+    /// It could not be asked for: why.
+    Unknown(String),
 }
 
 impl Stream {
@@ -56,7 +56,7 @@ impl Stream {
     pub fn retention(&self) -> Option<SignedDuration> {
         match self {
             Self::Kept(retention) => Some(*retention),
-            Self::Gone | Self::Unknown => None,
+            Self::Gone | Self::Unknown(_) => None,
         }
     }
 }
@@ -112,7 +112,7 @@ pub enum JobState {
         /// When, in cluster time.
         at: Timestamp,
         /// What came of it.
-        result: Result<ArchiveReport, Failure>,
+        result: Result<Box<ArchiveReport>, Failure>,
     },
 }
 
@@ -130,16 +130,23 @@ impl SeenJob {
     /// made, newest last.
     pub fn read(job: &Job, pods: &[Pod], refused: &[String], own: bool, cluster_now: Timestamp) -> Self {
         let uid = job.uid().unwrap_or_default();
-        let pods: Vec<&Pod> =
-            pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
+        let pods: Vec<&Pod> = pods
+            .iter()
+            .filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid))
+            .collect();
         let note = |key: &str| job.annotations().get(key);
         Self {
             own,
             task: note(job::TASK).and_then(|text| serde_json::from_str(text).ok()),
-            failures: note(job::FAILURES).and_then(|text| text.parse().ok()).unwrap_or(0),
+            failures: note(job::FAILURES)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
             template: note(job::TEMPLATE).cloned().unwrap_or_default(),
             deleting: job.metadata.deletion_timestamp.is_some(),
-            retired: job.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
+            retired: job
+                .spec
+                .as_ref()
+                .is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
             state: state(job, &pods, refused, cluster_now),
             name: job.name_any(),
             uid,
@@ -162,35 +169,64 @@ fn state(job: &Job, pods: &[&Pod], refused: &[String], cluster_now: Timestamp) -
         c.last_transition_time.as_ref().map_or(cluster_now, |time| time.0)
     };
     if let Some(complete) = condition("Complete") {
-        let gone = || Failure::new(Reason::ResultLost, "the Job succeeded, but its pod and report are gone");
-        return JobState::Done { at: ended(complete), result: committed(pods).unwrap_or_else(|| Err(gone())) };
+        let gone = || {
+            Failure::new(
+                Reason::ResultLost,
+                "the Job succeeded, but its pod and report are gone",
+            )
+        };
+        return JobState::Done {
+            at: ended(complete),
+            result: committed(pods).unwrap_or_else(|| Err(gone())),
+        };
     }
     if let Some(failed) = condition("Failed") {
         let result = committed(pods).unwrap_or_else(|| Err(why_failed(failed, pods)));
-        return JobState::Done { at: ended(failed), result };
+        return JobState::Done {
+            at: ended(failed),
+            result,
+        };
     }
     if job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true)) {
         return JobState::Suspended;
     }
-    if pods.iter().any(|pod| container(pod).is_some_and(|c| c.state.as_ref().is_some_and(|s| s.running.is_some()))) {
+    if pods
+        .iter()
+        .any(|pod| container(pod).is_some_and(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())))
+    {
         return JobState::Running;
     }
     let began = status
         .and_then(|s| s.start_time.as_ref())
         .or(job.metadata.creation_timestamp.as_ref())
         .map_or(cluster_now, |time| time.0);
-    let since = pods.iter().filter_map(|pod| finished_at(pod)).chain([began]).max().unwrap_or(began);
+    let since = pods
+        .iter()
+        .filter_map(|pod| finished_at(pod))
+        .chain([began])
+        .max()
+        .unwrap_or(began);
     let blocked = match pods.iter().find(|pod| phase(pod) == "Pending") {
         Some(pod) => pod_blocked(pod),
-        None => refused.last().map(|message| Failure::new(Reason::of_refusal(message), message.clone())),
+        None => refused
+            .last()
+            .map(|message| Failure::new(Reason::of_refusal(message), message.clone())),
     };
     JobState::Waiting { since, blocked }
 }
 
 /// The report of a pod that did what it was asked to, if there is one: whatever became of the Job around it.
-fn committed(pods: &[&Pod]) -> Option<Result<ArchiveReport, Failure>> {
+fn committed(pods: &[&Pod]) -> Option<Result<Box<ArchiveReport>, Failure>> {
     let reports = pods.iter().filter_map(|pod| report(pod));
-    reports.filter(|r| matches!(r.outcome, Outcome::Committed | Outcome::NothingNew | Outcome::Closed)).map(Ok).next()
+    reports
+        .filter(|r| {
+            matches!(
+                r.outcome,
+                Outcome::Committed | Outcome::NothingNew | Outcome::Closed
+            )
+        })
+        .map(|r| Ok(Box::new(r)))
+        .next()
 }
 
 fn why_failed(condition: &k8s_openapi::api::batch::v1::JobCondition, pods: &[&Pod]) -> Failure {
@@ -206,7 +242,10 @@ fn why_failed(condition: &k8s_openapi::api::batch::v1::JobCondition, pods: &[&Po
         (_, Some(failure)) => failure,
         (reason, None) => Failure::new(
             Reason::ResultLost,
-            format!("the Job failed ({}: {told}) and its pods are gone", reason.unwrap_or("no reason given")),
+            format!(
+                "the Job failed ({}: {told}) and its pods are gone",
+                reason.unwrap_or("no reason given")
+            ),
         ),
     }
 }
@@ -215,25 +254,46 @@ fn why_failed(condition: &k8s_openapi::api::batch::v1::JobCondition, pods: &[&Po
 fn pod_failed(pod: &Pod) -> Option<Failure> {
     let status = pod.status.as_ref()?;
     if let Some(report) = report(pod) {
-        let error = report.error.unwrap_or_else(|| "the archiver gave no reason".into());
+        let error = report
+            .error
+            .unwrap_or_else(|| "the archiver gave no reason".into());
         return Some(Failure::new(Reason::of_outcome(report.outcome), error));
     }
     if status.reason.as_deref() == Some("Evicted") {
-        return Some(Failure::new(Reason::Evicted, status.message.clone().unwrap_or_else(|| "the pod was evicted".into())));
+        return Some(Failure::new(
+            Reason::Evicted,
+            status
+                .message
+                .clone()
+                .unwrap_or_else(|| "the pod was evicted".into()),
+        ));
     }
-    let disrupted = status.conditions.iter().flatten().find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+    let disrupted = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
     if let Some(condition) = disrupted {
-        let message = condition.message.clone().unwrap_or_else(|| "the pod was disrupted".into());
+        let message = condition
+            .message
+            .clone()
+            .unwrap_or_else(|| "the pod was disrupted".into());
         return Some(Failure::new(Reason::Evicted, message));
     }
     let ended = container(pod)?.state.as_ref()?.terminated.as_ref()?;
     if ended.reason.as_deref() == Some("OOMKilled") {
-        return Some(Failure::new(Reason::OutOfMemory, "the container ran out of memory"));
+        return Some(Failure::new(
+            Reason::OutOfMemory,
+            "the container ran out of memory",
+        ));
     }
     let reason = ended.reason.as_deref().unwrap_or("no reason given");
     Some(Failure::new(
         Reason::Crashed,
-        format!("the container ended with exit code {} ({reason}) and left no report", ended.exit_code),
+        format!(
+            "the container ended with exit code {} ({reason}) and left no report",
+            ended.exit_code
+        ),
     ))
 }
 
@@ -247,23 +307,56 @@ fn pod_blocked(pod: &Pod) -> Option<Failure> {
             return Some(Failure::new(known, format!("{reason}: {message}")));
         }
     }
-    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-    Some(Failure::new(Reason::Unschedulable, unscheduled.message.clone().unwrap_or_else(|| "no node takes the pod".into())))
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    Some(Failure::new(
+        Reason::Unschedulable,
+        unscheduled
+            .message
+            .clone()
+            .unwrap_or_else(|| "no node takes the pod".into()),
+    ))
 }
 
 fn report(pod: &Pod) -> Option<ArchiveReport> {
-    let message = container(pod)?.state.as_ref()?.terminated.as_ref()?.message.as_ref()?;
+    let message = container(pod)?
+        .state
+        .as_ref()?
+        .terminated
+        .as_ref()?
+        .message
+        .as_ref()?;
     serde_json::from_str(message).ok()
 }
 
 fn finished_at(pod: &Pod) -> Option<Timestamp> {
-    Some(container(pod)?.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)
+    Some(
+        container(pod)?
+            .state
+            .as_ref()?
+            .terminated
+            .as_ref()?
+            .finished_at
+            .as_ref()?
+            .0,
+    )
 }
 
-fn phase<'a>(pod: &'a Pod) -> &'a str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+fn phase(pod: &Pod) -> &str {
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }
 
-fn container<'a>(pod: &'a Pod) -> Option<&'a ContainerStatus> {
-    pod.status.as_ref()?.container_statuses.as_ref()?.iter().find(|c| c.name == job::CONTAINER)
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status
+        .as_ref()?
+        .container_statuses
+        .as_ref()?
+        .iter()
+        .find(|c| c.name == job::CONTAINER)
 }

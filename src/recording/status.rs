@@ -4,21 +4,30 @@
 //! written where nothing changed.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use super::{
     due::{self, Rules},
     failure::{Failure, Reason},
-    plan::{Plan, Waiting, is_abandoned, is_final},
-    seen::{Checkpoint, Seen},
+    plan::{Plan, Waiting, current_names, is_abandoned, is_final},
+    seen::{Checkpoint, Seen, Stream},
 };
-use crate::api::{
-    JobStatus, Phase, Recording, RecordingStatus,
-    condition::{COMPLETE, READY, RECONCILING, STALLED, Say, set},
+use crate::{
+    api::{
+        JobStatus, Phase, Recording, RecordingStatus,
+        condition::{COMPLETE, READY, RECONCILING, STALLED, Say, set},
+    },
+    archiver::request::Task,
 };
 
 /// The status after a step. `refused`: the API server refused the step for a reason that a person can mend.
-pub fn status(recording: &Recording, seen: &Seen, plan: &Plan, rules: Rules, refused: Option<&Failure>) -> RecordingStatus {
+pub fn status(
+    recording: &Recording,
+    seen: &Seen,
+    plan: &Plan,
+    rules: Rules,
+    refused: Option<&Failure>,
+) -> RecordingStatus {
     let old = recording.status.clone().unwrap_or_default();
     let mut new = match plan {
         Plan::Record { status, .. } | Plan::Finish(status) => (**status).clone(),
@@ -27,14 +36,19 @@ pub fn status(recording: &Recording, seen: &Seen, plan: &Plan, rules: Rules, ref
     let ended = recording.spec.end.is_some() || matches!(plan, Plan::End { .. });
     if !is_final(&new) {
         new.phase = Some(if ended { Phase::Draining } else { Phase::Active });
-        new.job = job(old.job, plan, refused);
+        new.job = job(recording, seen, plan, refused);
     } else {
         new.job = None;
     }
     new.observed_generation = recording.metadata.generation;
     new.expires_at = expires_at(recording, &new, seen);
     let say = conditions(recording, &new, seen, plan, rules);
-    new.conditions = set(&old.conditions, &say, recording.metadata.generation, seen.cluster_now);
+    new.conditions = set(
+        &old.conditions,
+        &say,
+        recording.metadata.generation,
+        seconds(seen.now),
+    );
     new
 }
 
@@ -49,50 +63,136 @@ pub fn expires_at(recording: &Recording, status: &RecordingStatus, seen: &Seen) 
     let unsliced =
         (!due::is_sliced(&recording.spec, status)).then(|| due::archived_through(&recording.spec, status));
     let oldest = unread.or(unsliced)?;
-    Some(Time(oldest + retention))
+    Some(Time(seconds(oldest + retention)))
 }
 
-/// The Job that works, or last failed.
-fn job(old: Option<JobStatus>, plan: &Plan, refused: Option<&Failure>) -> Option<JobStatus> {
+/// The Job that works, or last failed; and how far a slice may reach that has been asked for and is not recorded yet.
+fn job(recording: &Recording, seen: &Seen, plan: &Plan, refused: Option<&Failure>) -> Option<JobStatus> {
+    let old = recording.status.as_ref().and_then(|status| status.job.as_ref());
     let told = |name: &str, failures: i32, failure: Option<&Failure>| {
-        let before = old.as_ref().filter(|job| job.name == name);
+        let before = old.filter(|job| job.name == name && failures > 0);
         Some(JobStatus {
             name: name.to_owned(),
+            to: None,
             failures,
             reason: match failure {
                 Some(failure) => Some(failure.reason.word().to_owned()),
-                None => before.filter(|_| failures > 0).and_then(|job| job.reason.clone()),
+                None => before.and_then(|job| job.reason.clone()),
             },
             message: match failure {
                 Some(failure) => Some(failure.to_string().chars().take(1024).collect()),
-                None => before.filter(|_| failures > 0).and_then(|job| job.message.clone()),
+                None => before.and_then(|job| job.message.clone()),
             },
         })
     };
-    match plan {
+    let shown = match plan {
         Plan::Create { name, failures, .. } => told(name, *failures, refused),
-        Plan::Remove { job, failures, failure } => told(&job.name, *failures, failure.as_ref()),
+        Plan::Remove {
+            job,
+            failures,
+            failure,
+        } => told(&job.name, *failures, failure.as_ref()),
         Plan::Wait { on, .. } => match on {
-            Waiting::Backoff { job, failures, failure, .. } => told(job, *failures, Some(failure)),
-            Waiting::Starting { job, failures, blocked } => told(job, *failures, blocked.as_ref()),
-            Waiting::Running(name) | Waiting::Suspended(name) => {
-                let failures = old.as_ref().filter(|job| job.name == *name).map_or(0, |job| job.failures);
-                told(name, failures, None)
-            }
-            // A name without failures tells nothing when no Job works.
+            Waiting::Backoff {
+                job,
+                failures,
+                failure,
+                ..
+            } => told(job, *failures, Some(failure)),
+            Waiting::Starting {
+                job,
+                failures,
+                blocked,
+            } => told(job, *failures, blocked.as_ref()),
+            Waiting::Running(name) | Waiting::Suspended(name) => told(
+                name,
+                old.filter(|job| job.name == *name).map_or(0, |job| job.failures),
+                None,
+            ),
             Waiting::Due | Waiting::NoDataRetention | Waiting::Checkpoint => None,
-            Waiting::Going(_) | Waiting::Place(_) | Waiting::Turn => old,
+            Waiting::Going(_) | Waiting::Place(_) | Waiting::Turn => old.cloned(),
         },
-        _ => old,
-    }
+        Plan::Record { .. } | Plan::Finish(_) => None,
+        _ => old.cloned(),
+    };
+    let Some(reach) = reach(recording, seen, plan) else {
+        return shown;
+    };
+    let empty = RecordingStatus::default();
+    let status = recording.status.as_ref().unwrap_or(&empty);
+    let shown = shown.unwrap_or_else(|| JobStatus {
+        name: current_names(recording, status)[0].clone(),
+        ..Default::default()
+    });
+    Some(JobStatus {
+        to: Some(MicroTime(reach)),
+        ..shown
+    })
 }
 
-fn conditions(recording: &Recording, new: &RecordingStatus, seen: &Seen, plan: &Plan, rules: Rules) -> Vec<Say> {
-    let say = |type_, status, reason, message: &str| Say { type_, status, reason, message: message.to_owned() };
+/// How far what has been asked for may reach: the latest end of all attempts at the slice that is not recorded yet, since any
+/// of them may have written the plan; or the sweep's.
+fn reach(recording: &Recording, seen: &Seen, plan: &Plan) -> Option<Timestamp> {
+    let empty = RecordingStatus::default();
+    let status = recording.status.as_ref().unwrap_or(&empty);
+    if let Plan::Record { status: new, .. } = plan
+        && new.archived_through != status.archived_through
+    {
+        return None;
+    }
+    let end = |task: &Task| match task {
+        Task::Slice { to, .. } => *to,
+        Task::Sweep { through, .. } => *through,
+    };
+    let through = due::archived_through(&recording.spec, status);
+    let [slice, sweep] = current_names(recording, status);
+    let known = status
+        .job
+        .as_ref()
+        .and_then(|job| job.to.as_ref())
+        .map(|to| to.0)
+        .filter(|to| *to > through);
+    let seen = seen
+        .jobs
+        .iter()
+        .filter(|job| job.own && (job.name == slice || job.name == sweep));
+    let asked = match plan {
+        Plan::Create { task, .. } => Some(end(task)),
+        _ => None,
+    };
+    let recorded = match plan {
+        Plan::Record { job, .. } => Some(job),
+        _ => None,
+    };
+    let seen = seen
+        .filter(|job| Some(&job.name) != recorded)
+        .filter_map(|job| job.task.as_ref().map(end));
+    seen.chain(known).chain(asked).max()
+}
+
+fn conditions(
+    recording: &Recording,
+    new: &RecordingStatus,
+    seen: &Seen,
+    plan: &Plan,
+    rules: Rules,
+) -> Vec<Say> {
+    let say = |type_, status, reason, message: &str| Say {
+        type_,
+        status,
+        reason,
+        message: message.to_owned(),
+    };
     match new.phase {
         Some(Phase::Complete) => {
-            let message = format!("all {} fragments are in S3, in {} files", new.counts.fragments, new.counts.clips);
-            return vec![say(READY, true, "Complete", &message), say(COMPLETE, true, "Complete", &message)];
+            let message = format!(
+                "all {} fragments are in S3, in {} files",
+                new.counts.fragments, new.counts.clips
+            );
+            return vec![
+                say(READY, true, "Complete", &message),
+                say(COMPLETE, true, "Complete", &message),
+            ];
         }
         Some(Phase::Incomplete) => {
             let message = incomplete(new);
@@ -105,6 +205,9 @@ fn conditions(recording: &Recording, new: &RecordingStatus, seen: &Seen, plan: &
         _ => {}
     }
     let (reason, mut message, state) = open(recording, new, plan, rules);
+    if let Stream::Unknown(why) = &seen.stream {
+        message.push_str(&format!("; the stream could not be looked at: {why}"));
+    }
     if recording.metadata.deletion_timestamp.is_some() {
         message.push_str(&deletion(recording, seen));
     }
@@ -114,7 +217,12 @@ fn conditions(recording: &Recording, new: &RecordingStatus, seen: &Seen, plan: &
         State::Working => said.push(say(RECONCILING, true, reason, &message)),
         State::Stuck => said.push(say(STALLED, true, reason, &message)),
     }
-    said.push(say(COMPLETE, false, "NotYet", "the recording is not yet wholly in S3"));
+    said.push(say(
+        COMPLETE,
+        false,
+        "NotYet",
+        "the recording is not yet wholly in S3",
+    ));
     said
 }
 
@@ -129,19 +237,44 @@ enum State {
 }
 
 /// What is to be said of a recording that is not finished.
-fn open(recording: &Recording, new: &RecordingStatus, plan: &Plan, rules: Rules) -> (&'static str, String, State) {
+fn open(
+    recording: &Recording,
+    new: &RecordingStatus,
+    plan: &Plan,
+    rules: Rules,
+) -> (&'static str, String, State) {
     let spec = &recording.spec;
-    if let Plan::Wait { on: Waiting::NoDataRetention, .. } = plan {
+    if let Plan::Wait {
+        on: Waiting::NoDataRetention,
+        ..
+    } = plan
+    {
         let message = "the stream's retention is 0 hours: KVS keeps no footage, so nothing can be archived. Set \
                        spec.dataRetentionInHours of the VideoStream to at least 1";
         return ("NoDataRetention", message.into(), State::Stuck);
     }
-    if let Some((job, reason)) = new.job.as_ref().and_then(|job| Some((job, Reason::of_word(job.reason.as_deref()?)?))) {
-        let state = if reason.needs_a_person() { State::Stuck } else { State::Working };
+    if let Some((job, reason)) = new
+        .job
+        .as_ref()
+        .and_then(|job| Some((job, Reason::of_word(job.reason.as_deref()?)?)))
+    {
+        let state = if reason.needs_a_person() {
+            State::Stuck
+        } else {
+            State::Working
+        };
         return (reason.word(), failing(job, plan), state);
     }
-    if let Plan::Wait { on: Waiting::Suspended(name), .. } = plan {
-        return ("Suspended", format!("Job {name} is suspended; whoever suspended it has to resume it"), State::Working);
+    if let Plan::Wait {
+        on: Waiting::Suspended(name),
+        ..
+    } = plan
+    {
+        return (
+            "Suspended",
+            format!("Job {name} is suspended; whoever suspended it has to resume it"),
+            State::Working,
+        );
     }
     let through = due::archived_through(spec, new);
     let archived = if through > spec.start.0 {
@@ -151,16 +284,24 @@ fn open(recording: &Recording, new: &RecordingStatus, plan: &Plan, rules: Rules)
     };
     match due::window_end(spec, new) {
         None => ("Recording", archived, State::Well),
-        Some(end) if !due::is_sliced(spec, new) => {
-            ("Draining", format!("the recording ended at {end}; {archived}"), State::Working)
-        }
+        Some(end) if !due::is_sliced(spec, new) => (
+            "Draining",
+            format!("the recording ended at {end}; {archived}"),
+            State::Working,
+        ),
         Some(_) if new.counts.unread > 0 => {
             let unread = new.counts.unread;
-            ("Unread", format!("KVS did not deliver {unread} fragments yet; sweeps try again"), State::Working)
+            (
+                "Unread",
+                format!("KVS did not deliver {unread} fragments yet; sweeps try again"),
+                State::Working,
+            )
         }
         Some(end) => {
-            let message =
-                format!("{archived}; sweeps look for fragments that became listable late, until at least {}", end + rules.close_after);
+            let message = format!(
+                "{archived}; sweeps look for fragments that became listable late, until at least {}",
+                end + rules.close_after
+            );
             ("Sweeping", message, State::Working)
         }
     }
@@ -175,7 +316,10 @@ fn failing(job: &JobStatus, plan: &Plan) -> String {
         n => format!("Job {name} failed {n} times in a row: {what}"),
     };
     match plan {
-        Plan::Wait { on: Waiting::Backoff { until, .. }, .. } => format!("{times}; next try at {}", seconds(*until)),
+        Plan::Wait {
+            on: Waiting::Backoff { until, .. },
+            ..
+        } => format!("{times}; next try at {}", seconds(*until)),
         _ => times,
     }
 }
@@ -208,6 +352,7 @@ fn incomplete(status: &RecordingStatus) -> String {
     )
 }
 
+/// Without fractions, as `Time` is stored: otherwise what is read back would never equal what was written.
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -50,27 +50,64 @@ where
     if old == Some(new) {
         return Ok(());
     }
+    // With the uid, a status never reaches another object that has got the name meanwhile.
+    let metadata = json!({ "name": object.name_any(), "uid": object.meta().uid });
+    apply_status(context, controller, object, metadata, new)
+        .await
+        .map(drop)
+}
+
+/// Writes the whole status over the version that was read and no other, and returns the object as it is then; `None`: it is
+/// gone. For a status that decisions are made from: one that was computed from an older version must not undo a newer one.
+///
+/// # Errors
+/// `Refused` with a conflict: the object has changed since; the next pass sees it.
+pub async fn status_over<K, S>(
+    context: &Context,
+    controller: &'static str,
+    object: &K,
+    new: &S,
+) -> Result<Option<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize,
+{
+    let (meta, name) = (object.meta(), object.name_any());
+    let metadata = json!({ "name": name, "uid": meta.uid, "resourceVersion": meta.resource_version });
+    apply_status(context, controller, object, metadata, new).await
+}
+
+async fn apply_status<K, S>(
+    context: &Context,
+    controller: &'static str,
+    object: &K,
+    metadata: serde_json::Value,
+    new: &S,
+) -> Result<Option<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize,
+{
     let name = object.name_any();
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        // With the uid, a status never reaches another object that has got the name meanwhile.
-        "metadata": { "name": name, "uid": object.meta().uid },
+        "metadata": metadata,
         "status": new,
     });
     match api(context, object)
         .patch_status(&name, &params(), &Patch::Apply(&body))
         .await
     {
-        Ok(_) => {
+        Ok(written) => {
             context
                 .metrics
                 .status_writes
                 .get_or_create(&Which { controller })
                 .inc();
-            Ok(())
+            Ok(Some(written))
         }
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(e) => Err(Error::kube(format!(
             "writing the status of {} {name}",
             K::kind(&())
