@@ -32,8 +32,8 @@ const DOCUMENT: u64 = 64 << 20;
 /// What the walk meets.
 #[derive(Debug)]
 pub(super) enum Element {
-    /// An EBML header: a document begins here.
-    Document,
+    /// An EBML header: a document begins at `at`.
+    Document { at: u64 },
     /// A small element, with its header.
     Held { id: u32, header: usize, bytes: Vec<u8> },
     /// A cluster begins; whether it states its size.
@@ -161,9 +161,10 @@ impl Walk {
                         return Ok(None);
                     }
                     if id == EBML {
-                        self.document = Some(self.at);
+                        let at = self.at;
+                        self.document = Some(at);
                         self.advance(whole as u64);
-                        return Ok(Some(Element::Document));
+                        return Ok(Some(Element::Document { at }));
                     }
                     let bytes = self.pending[self.done..self.done + whole].to_vec();
                     self.advance(whole as u64);
@@ -243,7 +244,7 @@ impl Walk {
 }
 
 /// An element's id, its size (`None` = unknown) and how long both are; `None` if they have not all arrived.
-fn header(bytes: &[u8]) -> Result<Option<(u32, Option<u64>, usize)>, Refusal> {
+pub(super) fn header(bytes: &[u8]) -> Result<Option<(u32, Option<u64>, usize)>, Refusal> {
     let Some(first) = bytes.first() else {
         return Ok(None);
     };

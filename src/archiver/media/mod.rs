@@ -23,9 +23,11 @@ mod spool;
 #[cfg(test)]
 mod testing;
 mod timing;
+mod verify;
 
 pub use error::MediaError;
 pub use format::{FileKind, Format, Written};
 pub use fragment::{Ending, Fragment, Frame, InBandError, Incomplete, Listed, Track, TrackKind};
 pub use reader::FragmentReader;
 pub use spool::Spool;
+pub use verify::verify;

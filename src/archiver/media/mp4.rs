@@ -18,7 +18,7 @@ use super::timing::timing;
 /// Seconds from 1904, MP4's beginning of time, to 1970.
 const SINCE_1904: i64 = 2_082_844_800;
 /// What a lone picture lasts where nothing says it, in nanoseconds.
-const PICTURE: u64 = 40_000_000;
+const PICTURE: i64 = 40_000_000;
 
 /// Writes `ftyp`, `moov`, `mdat`.
 pub(super) fn write(
@@ -103,13 +103,15 @@ struct Scale(u32);
 impl Scale {
     fn of(fragments: &[Fragment], start: i64) -> Self {
         let whole = frames(fragments).all(|f| (f.time - start) % 1_000_000 == 0);
-        Self(if whole { 1000 } else { 1_000_000 })
+        // Durations have 32 bits: in millionths an hour.
+        let short = frames(fragments).all(|f| f.time - start < 3_600_000_000_000);
+        Self(if whole || !short { 1000 } else { 1_000_000 })
     }
 
     /// Rounded to the nearest.
     fn units(self, nanoseconds: i64) -> i64 {
         let unit = 1_000_000_000 / i64::from(self.0);
-        (nanoseconds + unit / 2).div_euclid(unit)
+        nanoseconds.saturating_add(unit / 2).div_euclid(unit)
     }
 }
 
@@ -183,9 +185,13 @@ fn track(
 ) -> Result<Trak, MediaError> {
     let track = &s.format.track;
     let video = track.kind == TrackKind::Video;
-    let lone = scale.units(s.duration.or(track.default_duration).unwrap_or(PICTURE) as i64);
-    let timing =
-        timing(&s.times, lone as u32).ok_or(MediaError::DoesNotFit("frames that lie 49 days apart"))?;
+    let lone = s
+        .duration
+        .or(track.default_duration)
+        .and_then(|d| i64::try_from(d).ok())
+        .unwrap_or(PICTURE);
+    let lone = u32::try_from(scale.units(lone)).unwrap_or(1);
+    let timing = timing(&s.times, lone).ok_or(MediaError::DoesNotFit("frames that lie 49 days apart"))?;
     let late = s.times.iter().min().copied().unwrap_or(0) as u64;
     let duration = timing.deltas.iter().map(|d| u64::from(*d)).sum();
     let (width, height) = (short(track.size.0), short(track.size.1));

@@ -89,8 +89,8 @@ mod tests {
             Some(vec![4..6, 9..10])
         );
         assert_eq!(
-            start(&[0, 0, 1, 9, 0, 0, 3, 1, 5]),
-            Some(vec![3..9]),
+            start(&[0, 0, 1, 9, 0, 0, 3, 1, 0, 0, 1, 5]),
+            Some(vec![3..8, 11..12]),
             "emulation prevention is data"
         );
         assert_eq!(start(&[0, 0, 0, 4, 1, 2, 3, 4]), None);
