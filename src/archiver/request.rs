@@ -112,8 +112,9 @@ pub struct ArchiveReport {
     /// Slice: everything before this is in its manifest or an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Timestamp>,
-    /// Slice: what this slice's manifest holds. Sweep: what all manifests of the recording hold together, this sweep's
-    /// included, each fragment by what the latest says of it.
+    /// Slice: what this slice's manifest holds. Sweep: what the recording's manifests hold together, each fragment by what the
+    /// latest says of it: those of slices that begin before the sweep's `through`, this sweep's, and those of sweeps before it.
+    /// (A slice after `through` may have a manifest that is not reported yet; its own report will count it.)
     pub counts: Counts,
     /// The manifest, where one was written or found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
