@@ -4,6 +4,7 @@
 //! It shares no code with the operator, above all none for media: what simulator and archiver agree on is AWS's behaviour,
 //! not a common bug.
 
+pub mod camera;
 pub mod clock;
 pub mod cloudwatch;
 pub mod http;

@@ -1,9 +1,11 @@
 //! `kvs-sim`: the simulated AWS, and a camera for it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use kvs_sim::{
+    camera::{self, pace::Pace},
     clock::System,
     serve::Services,
     world::{Settings, World},
@@ -21,6 +23,8 @@ struct Cli {
 enum Command {
     /// Serve all simulated services. Clients need only AWS_ENDPOINT_URL (and any credentials).
     Serve(Serve),
+    /// A camera: send a video file to a stream by PutMedia, cut at key frames. Reads it through the ffmpeg program.
+    Put(Put),
 }
 
 #[derive(clap::Args)]
@@ -42,12 +46,58 @@ struct Serve {
     early_evaluation: bool,
 }
 
+#[derive(clap::Args)]
+struct Put {
+    /// The video file: anything that ffmpeg reads. Its first video and first audio are sent, unchanged where key frames are at
+    /// most 10 s apart.
+    file: PathBuf,
+    /// The stream's name. It must exist.
+    #[arg(long)]
+    stream: String,
+    /// The first frame's time, RFC 3339. Default: now; when faster than real time, now minus the length of all loops.
+    #[arg(long)]
+    start: Option<Timestamp>,
+    /// Seconds of footage to send in a second.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+    /// Send without waiting.
+    #[arg(long, conflicts_with = "speed")]
+    as_fast_as_possible: bool,
+    /// How often to send the file; its times go on. 0: without end.
+    #[arg(long = "loop", value_name = "N", default_value_t = 1)]
+    loops: u64,
+    /// The service.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4600")]
+    endpoint: String,
+    /// The stream's region.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    region: String,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if speed > 0.0 && f64::is_finite(speed) => Ok(speed),
+        _ => Err("must be a number above 0".into()),
+    }
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
         .init();
-    match Cli::parse().command {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kvs-sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Serve(serve) => {
             let settings = Settings {
                 data: serve.data,
@@ -62,6 +112,23 @@ async fn main() -> anyhow::Result<()> {
                 listener.local_addr()?
             );
             services.serve(listener).await?;
+        }
+        Command::Put(put) => {
+            let pace = if put.as_fast_as_possible {
+                Pace::AsFastAsPossible
+            } else {
+                Pace::Speed(put.speed)
+            };
+            camera::run(camera::Options {
+                file: put.file,
+                stream: put.stream,
+                start: put.start,
+                pace,
+                loops: put.loops,
+                endpoint: put.endpoint,
+                region: put.region,
+            })
+            .await?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! (all three Kinesis Video services sign alike).
 
 use std::{
+    collections::HashMap,
     future::IntoFuture,
     sync::{
         Arc,
@@ -9,12 +10,16 @@ use std::{
     },
 };
 
-use axum::{Router, extract::State, http::header};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+};
 use tokio::net::TcpListener;
 
 use crate::{
     cloudwatch::CloudWatch,
-    http::{Request, Response, stamp},
+    http::{Body, Request, Response, stamp},
     kvs::Kvs,
     s3::S3,
     world::World,
@@ -79,7 +84,9 @@ async fn route(services: &Services, request: Request) -> Response {
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
     let path = request.uri().path();
-    if Kvs::serves(request.method(), path) {
+    if let Some(own) = path.strip_prefix("/_kvs-sim/") {
+        own_endpoint(services, own, request.uri().query().unwrap_or_default())
+    } else if Kvs::serves(request.method(), path) {
         services.kvs.clone().handle(request).await
     } else if path.starts_with("/service/GraniteServiceVersion20100801/")
         || target.starts_with("GraniteServiceVersion20100801.")
@@ -88,5 +95,21 @@ async fn route(services: &Services, request: Request) -> Response {
         services.cloudwatch.clone().handle(request).await
     } else {
         services.s3.clone().handle(request).await
+    }
+}
+
+/// What the simulator itself offers, beside the simulated services.
+fn own_endpoint(services: &Services, path: &str, query: &str) -> Response {
+    let query: HashMap<String, String> = serde_urlencoded::from_str(query).unwrap_or_default();
+    match path {
+        "ledger" => services.kvs.ledger(query.get("stream").cloned()),
+        "health" => Response::new(Body::from("ok\n")),
+        _ => {
+            let mut response = Response::new(Body::from(
+                "kvs-sim offers /_kvs-sim/health and /_kvs-sim/ledger?stream=NAME\n",
+            ));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
     }
 }

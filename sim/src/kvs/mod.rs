@@ -1,36 +1,278 @@
-//! Kinesis Video Streams.
+//! Kinesis Video Streams: the control plane in [`control`], what cameras send in [`ingest`], what clients read in [`archive`].
 
-use std::sync::Arc;
+pub mod archive;
+pub mod control;
+pub mod error;
+pub mod ingest;
+pub mod lines;
+pub mod mkv;
+pub mod streams;
+pub mod validate;
 
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::http::{HeaderValue, Method, header};
+use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::{
+    archive::{fragment::Numbers, store::Store},
+    error::{ApiError, ApiResult},
+    ingest::ledger::Ledger,
+    streams::{Stream, StreamRef, Streams},
+};
 use crate::{
-    http::{Body, Request, Response},
+    http::{self, Body, Request, Response},
+    metrics::Metric,
     world::World,
 };
+
+/// The largest request that is not media.
+const MAX_REQUEST: usize = 1 << 20;
 
 /// Kinesis Video Streams.
 #[derive(Debug)]
 pub struct Kvs {
-    #[expect(dead_code, reason = "being built")]
     world: Arc<World>,
+    streams: Mutex<Streams>,
+    /// Held while a fragment is entered into index and ledger: a crash leaves at most one that is in one of them only.
+    ledger: Mutex<Ledger>,
+    ledger_file: PathBuf,
+    numbers: Mutex<Numbers>,
+    /// ARNs of the streams that a PutMedia is connected to.
+    connected: Mutex<HashSet<String>>,
+    /// Where state is kept when nobody wants it kept.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Kvs {
     /// The service, with what the data folder keeps of an earlier life.
     pub fn open(world: Arc<World>) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { world }))
+        let temporary = if world.settings.data.is_none() {
+            Some(tempfile::tempdir()?)
+        } else {
+            None
+        };
+        let folder = match (&world.settings.data, &temporary) {
+            (Some(data), _) => data.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => anyhow::bail!("no folder for data"),
+        };
+        std::fs::create_dir_all(&folder)?;
+        let ledger = Ledger::open(&folder)?;
+        let streams = Streams::open(folder.join("kvs"), ledger.last())?;
+        let mut numbers = Numbers::default();
+        for entry in streams.all() {
+            if let Some(number) = entry.store.newest() {
+                numbers.seen(&number);
+            }
+        }
+        Ok(Arc::new(Self {
+            ledger_file: ledger.path().to_owned(),
+            ledger: Mutex::new(ledger),
+            streams: Mutex::new(streams),
+            numbers: Mutex::new(numbers),
+            connected: Mutex::default(),
+            world,
+            _temporary: temporary,
+        }))
+    }
+
+    /// Whether a request is for this service: its operations have paths of their own, which no bucket can have (bucket names
+    /// have no capitals).
+    pub fn serves(method: &Method, path: &str) -> bool {
+        method == Method::POST
+            && path
+                .trim_start_matches('/')
+                .chars()
+                .all(|c| c.is_ascii_alphabetic())
+            && path.chars().any(|c| c.is_ascii_uppercase())
     }
 
     /// Answers a request.
-    pub async fn handle(self: Arc<Self>, _request: Request) -> Response {
-        let mut response = Response::new(Body::from("not built yet"));
-        *response.status_mut() = axum::http::StatusCode::NOT_IMPLEMENTED;
+    pub async fn handle(self: Arc<Self>, request: Request) -> Response {
+        match self.answer(request).await {
+            Ok(response) => response,
+            Err(error) => error.into(),
+        }
+    }
+
+    async fn answer(self: Arc<Self>, request: Request) -> ApiResult<Response> {
+        self.sweep()?;
+        let (head, body) = request.into_parts();
+        let region = http::region(&head.headers);
+        let path = head.uri.path();
+        if path == "/putMedia" {
+            return ingest::put_media::run(self, &region, &head.headers, body).await;
+        }
+        let body = Limited::new(body, MAX_REQUEST).collect().await;
+        let body = body
+            .map_err(|e| ApiError::invalid(format!("The request cannot be read: {e}")))?
+            .to_bytes();
+        let call = Call {
+            kvs: &self,
+            region: &region,
+            host: head.headers.get(header::HOST),
+            body: &body,
+        };
+        match path {
+            "/createStream" => call.json(control::create::run),
+            "/describeStream" => call.json(control::describe::run),
+            "/listStreams" => call.json(control::list::run),
+            "/updateStream" => call.json(control::update::stream),
+            "/updateDataRetention" => call.json(control::update::retention),
+            "/deleteStream" => call.json(control::delete::run),
+            "/getDataEndpoint" => call.json(control::endpoint::run),
+            "/tagStream" => call.json(control::tags::tag_stream),
+            "/untagStream" => call.json(control::tags::untag_stream),
+            "/listTagsForStream" => call.json(control::tags::list_for_stream),
+            "/TagResource" => call.json(control::tags::tag_resource),
+            "/UntagResource" => call.json(control::tags::untag_resource),
+            "/ListTagsForResource" => call.json(control::tags::list_for_resource),
+            "/describeStreamStorageConfiguration" => call.json(control::configuration::describe_storage),
+            "/updateStreamStorageConfiguration" => call.json(control::configuration::update_storage),
+            "/describeImageGenerationConfiguration" => call.json(control::configuration::describe_images),
+            "/updateImageGenerationConfiguration" => call.json(control::configuration::update_images),
+            "/describeNotificationConfiguration" => call.json(control::configuration::describe_notification),
+            "/updateNotificationConfiguration" => call.json(control::configuration::update_notification),
+            "/describeMappedResourceConfiguration" => call.json(control::configuration::describe_mapped),
+            "/listFragments" => self.clone().read(&call, "ListFragments", |call| {
+                call.json(|call, input| archive::list_fragments::run(call.kvs, call.region, input))
+            }),
+            "/getMediaForFragmentList" => self.clone().read(&call, "GetMediaForFragmentList", |call| {
+                archive::fragment_list::run(call.kvs.clone(), call.region, call.input()?)
+            }),
+            _ => Err(ApiError::unknown_operation(path)),
+        }
+    }
+
+    /// A reading operation, counted in the stream's metrics where the stream is known.
+    fn read(
+        self: Arc<Self>,
+        call: &Call<'_>,
+        operation: &str,
+        run: impl Fn(&Call<'_>) -> ApiResult<Response>,
+    ) -> ApiResult<Response> {
+        let began = std::time::Instant::now();
+        let result = run(call);
+        let stream = call
+            .input::<StreamRef>()
+            .and_then(|which| self.stream(call.region, &which));
+        if let Ok(stream) = stream {
+            self.measure(&stream, &format!("{operation}.Requests"), 1.0);
+            self.measure(
+                &stream,
+                &format!("{operation}.Success"),
+                if result.is_ok() { 1.0 } else { 0.0 },
+            );
+            if operation == "ListFragments" {
+                self.measure(
+                    &stream,
+                    "ListFragments.Latency",
+                    began.elapsed().as_secs_f64() * 1000.0,
+                );
+            }
+        }
+        result
+    }
+
+    /// The ledger's lines of one stream (its name or ARN), or of all.
+    pub fn ledger(&self, stream: Option<String>) -> Response {
+        let path = self.ledger_file.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        tokio::task::spawn_blocking(move || {
+            let sent = ingest::ledger::read(&path, stream.as_deref(), |line| {
+                sender.blocking_send(Ok(line)).is_ok()
+            });
+            if let Err(error) = sent {
+                // The reader's body then ends with an error instead of looking complete.
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        let mut response = Response::new(Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(
+            receiver,
+        )));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-ndjson"),
+        );
         response
+    }
+
+    /// Now, in ms.
+    pub fn now(&self) -> i64 {
+        self.world.clock.now().as_millisecond()
+    }
+
+    /// The stream that a request names.
+    pub fn stream(&self, region: &str, which: &StreamRef) -> ApiResult<Stream> {
+        Ok(self.streams().find(region, which, self.now())?.stream)
+    }
+
+    /// The stream that a request names, for its footage: a stream that is being deleted has none any more.
+    pub fn archive(&self, region: &str, which: &StreamRef) -> ApiResult<(Stream, Arc<Store>)> {
+        let now = self.now();
+        let entry = self.streams().find(region, which, now)?;
+        match entry.stream.status_at(now) {
+            None | Some(streams::Status::Deleting) => Err(ApiError::no_stream()),
+            Some(_) => Ok((entry.stream, entry.store)),
+        }
+    }
+
+    /// Adds to a metric of a stream.
+    pub fn measure(&self, stream: &Stream, name: &str, value: f64) {
+        let metric = Metric {
+            region: stream.region.clone(),
+            namespace: "AWS/KinesisVideo".into(),
+            name: name.into(),
+            dimensions: BTreeMap::from([("StreamName".into(), stream.name.clone())]),
+        };
+        self.world.metrics.add(metric, self.world.clock.now(), value);
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what time has ended: deleted streams.
+    fn sweep(&self) -> ApiResult<()> {
+        Ok(self.streams().sweep(self.now())?)
     }
 }
 
-impl Kvs {
-    /// Whether a request is for this service: its operations have paths of their own.
-    pub fn serves(method: &axum::http::Method, path: &str) -> bool {
-        method == axum::http::Method::POST && ["/createStream"].contains(&path)
+/// A request of the JSON protocol.
+pub struct Call<'a> {
+    /// The service.
+    pub kvs: &'a Arc<Kvs>,
+    /// The region that it is signed for.
+    pub region: &'a str,
+    /// Its Host header.
+    pub host: Option<&'a HeaderValue>,
+    body: &'a [u8],
+}
+
+impl Call<'_> {
+    /// The request's JSON.
+    pub fn input<I: DeserializeOwned>(&self) -> ApiResult<I> {
+        let body = if self.body.is_empty() { b"{}" } else { self.body };
+        serde_json::from_slice(body).map_err(|e| ApiError::serialization(&e))
+    }
+
+    /// An operation with JSON in and out.
+    fn json<I: DeserializeOwned>(
+        &self,
+        run: impl Fn(&Call<'_>, I) -> ApiResult<Value>,
+    ) -> ApiResult<Response> {
+        let output = run(self, self.input()?)?;
+        let mut response = Response::new(Body::from(output.to_string()));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
     }
 }

@@ -1,0 +1,230 @@
+//! The fragments of one stream: media in a file each, an index of lines beside them, and the index in memory.
+//!
+//! Memory: some 200 bytes a fragment; media is never kept.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::fragment::Meta;
+use crate::kvs::lines::whole_lines;
+
+/// A stream's fragments.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// By number.
+    fragments: BTreeMap<String, Meta>,
+    index: File,
+    /// Lines of the index whose fragments are gone. They do no harm; when they are many it is written anew.
+    stale: usize,
+    /// The stream is deleted: nothing is kept any more.
+    destroyed: bool,
+}
+
+impl Store {
+    /// Opens a stream's folder. What was persisted after `last` never came into the ledger, so a crash came between: it
+    /// was not acknowledged, and goes.
+    pub fn open(folder: &Path, last: u64) -> std::io::Result<Self> {
+        fs::create_dir_all(folder.join("fragments"))?;
+        let path = folder.join("index.jsonl");
+        let mut index = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)?;
+        whole_lines(&mut index)?;
+        index.rewind()?;
+        let mut fragments = BTreeMap::new();
+        let mut lines = 0;
+        for line in BufReader::new(&index).lines() {
+            lines += 1;
+            let meta: Meta = serde_json::from_str(&line?)?;
+            if meta.sequence <= last && file(folder, &meta.number).exists() {
+                fragments.insert(meta.number.clone(), meta);
+            }
+        }
+        if lines > fragments.len() {
+            index = rewritten(&path, fragments.values())?;
+        }
+        for entry in fs::read_dir(folder.join("fragments"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let known = name
+                .to_str()
+                .and_then(|n| n.strip_suffix(".mkv"))
+                .is_some_and(|n| fragments.contains_key(n));
+            if !known {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let inner = Mutex::new(Inner {
+            fragments,
+            index,
+            stale: 0,
+            destroyed: false,
+        });
+        Ok(Self {
+            folder: folder.to_owned(),
+            inner,
+        })
+    }
+
+    /// Writes a fragment's media. It counts only once it is [`Store::add`]ed.
+    pub fn write(&self, number: &str, header: &[u8], body: &[u8]) -> std::io::Result<()> {
+        let mut file = File::create(file(&self.folder, number))?;
+        file.write_all(header)?;
+        file.write_all(body)
+    }
+
+    /// Adds a fragment whose media is written.
+    pub fn add(&self, meta: Meta) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(&meta)?;
+        line.push(b'\n');
+        let mut inner = self.lock();
+        if inner.destroyed {
+            return Err(std::io::Error::other("the stream is deleted"));
+        }
+        inner.index.write_all(&line)?;
+        inner.fragments.insert(meta.number.clone(), meta);
+        Ok(())
+    }
+
+    /// The highest number.
+    pub fn newest(&self) -> Option<String> {
+        self.lock().fragments.keys().next_back().cloned()
+    }
+
+    /// The fragments that `wanted` takes, by number.
+    pub fn select(&self, wanted: impl Fn(&Meta) -> bool) -> Vec<Meta> {
+        self.lock()
+            .fragments
+            .values()
+            .filter(|m| wanted(m))
+            .cloned()
+            .collect()
+    }
+
+    /// A fragment of this number.
+    pub fn get(&self, number: &str) -> Option<Meta> {
+        self.lock().fragments.get(number).cloned()
+    }
+
+    /// A fragment's header and body; `None` where it has gone meanwhile.
+    pub fn read(&self, meta: &Meta) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let mut bytes = vec![];
+        match File::open(file(&self.folder, &meta.number)) {
+            Ok(mut file) => file.read_to_end(&mut bytes)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let header = usize::try_from(meta.header)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let body = bytes.split_off(header);
+        Ok(Some((bytes, body)))
+    }
+
+    /// Drops what began before `horizon` (ms).
+    pub fn expire(&self, horizon: i64) -> std::io::Result<()> {
+        let mut inner = self.lock();
+        // Numbers rise with server time, so the oldest are at the front.
+        while let Some(entry) = inner.fragments.first_entry().filter(|e| e.get().server < horizon) {
+            fs::remove_file(file(&self.folder, entry.key()))?;
+            entry.remove();
+            inner.stale += 1;
+        }
+        if inner.stale > 1000 + inner.fragments.len() / 2 {
+            inner.index = rewritten(&self.folder.join("index.jsonl"), inner.fragments.values())?;
+            inner.stale = 0;
+        }
+        Ok(())
+    }
+
+    /// Drops everything, for ever.
+    pub fn destroy(&self) -> std::io::Result<()> {
+        let mut inner = self.lock();
+        inner.destroyed = true;
+        inner.fragments.clear();
+        fs::remove_dir_all(&self.folder)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn file(folder: &Path, number: &str) -> PathBuf {
+    folder.join("fragments").join(format!("{number}.mkv"))
+}
+
+fn rewritten<'a>(path: &Path, fragments: impl Iterator<Item = &'a Meta>) -> std::io::Result<File> {
+    let new = path.with_extension("new");
+    let mut lines = vec![];
+    for meta in fragments {
+        serde_json::to_writer(&mut lines, meta)?;
+        lines.push(b'\n');
+    }
+    fs::write(&new, lines)?;
+    fs::rename(&new, path)?;
+    OpenOptions::new().append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(sequence: u64, server: i64) -> Meta {
+        Meta {
+            sequence,
+            number: format!("{sequence:047}"),
+            server,
+            producer: server,
+            length: 1,
+            persisted: server,
+            header: 2,
+            body: 3,
+            frames: 1,
+        }
+    }
+
+    fn put(store: &Store, sequence: u64, server: i64) {
+        let meta = meta(sequence, server);
+        store.write(&meta.number, b"he", b"bod").unwrap();
+        store.add(meta).unwrap();
+    }
+
+    #[test]
+    fn survives_a_restart_and_drops_what_was_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), 0).unwrap();
+        for sequence in 1..=4 {
+            put(&store, sequence, sequence as i64 * 1000);
+        }
+        store.write("9", b"written, not added", b"").unwrap();
+        store.expire(2000).unwrap();
+        drop(store);
+        // The ledger's last entry is the third.
+        let store = Store::open(folder.path(), 3).unwrap();
+        let all = store.select(|_| true);
+        assert_eq!(all.iter().map(|m| m.sequence).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            store.read(&all[0]).unwrap(),
+            Some((b"he".to_vec(), b"bod".to_vec()))
+        );
+        assert_eq!(fs::read_dir(folder.path().join("fragments")).unwrap().count(), 2);
+        put(&store, 4, 4000);
+        drop(store);
+        assert_eq!(Store::open(folder.path(), 9).unwrap().select(|_| true).len(), 3);
+    }
+}

@@ -1,0 +1,6 @@
+//! PutMedia: footage comes in, acknowledgements go out, complete fragments are persisted and written into the ledger.
+
+pub mod ack;
+pub mod assembler;
+pub mod ledger;
+pub mod put_media;
