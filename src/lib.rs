@@ -1,5 +1,6 @@
 //! A Kubernetes operator that archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
 
+pub mod alarms;
 pub mod api;
 pub mod archiver;
 pub mod aws;
