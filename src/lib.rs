@@ -9,5 +9,6 @@ pub mod clock;
 pub mod config;
 pub mod names;
 pub mod owner;
+pub mod policy;
 pub mod recording;
 pub mod runtime;

@@ -89,7 +89,10 @@ pub fn episodes(transitions: &[Transition], level: Option<&Level>, now: Timestam
     }
     let entry_is_late = |at: Timestamp| now.duration_since(at) >= ENTRY_DELAY;
     match (open, level) {
-        (Some(open), None) => episodes.push(Episode { end: Some(now), ..open }),
+        (Some(open), None) => episodes.push(Episode {
+            end: Some(now),
+            ..open
+        }),
         (Some(open), Some(level)) => {
             // The level is older than the entries that were read after it, until that cannot be the reason any more.
             let last = before.unwrap_or(now);
@@ -97,7 +100,9 @@ pub fn episodes(transitions: &[Transition], level: Option<&Level>, now: Timestam
             let end = over.then(|| level.since.max(last));
             episodes.push(Episode { end, ..open });
         }
-        (None, Some(level)) if level.alarm && before.is_none_or(|last| level.since > last || entry_is_late(last)) => {
+        (None, Some(level))
+            if level.alarm && before.is_none_or(|last| level.since > last || entry_is_late(last)) =>
+        {
             let late = entry_is_late(level.since);
             // Without reason data the entry, which is the better witness, may name a moment a little earlier.
             let start = level.start.unwrap_or(level.since - SAME_EDGE).min(level.since);
@@ -135,15 +140,30 @@ mod tests {
     }
 
     fn to_ok(seconds: i64) -> Transition {
-        Transition { at: at(seconds), cleared: true, was_alarm: Some(true), start: None, reason: None }
+        Transition {
+            at: at(seconds),
+            cleared: true,
+            was_alarm: Some(true),
+            start: None,
+            reason: None,
+        }
     }
 
     fn level(alarm: bool, since: i64) -> Level {
-        Level { alarm, since: at(since), start: None, reason: None }
+        Level {
+            alarm,
+            since: at(since),
+            start: None,
+            reason: None,
+        }
     }
 
     /// (transition, end, found), in seconds.
-    fn of(transitions: &[Transition], level: Option<Level>, now: i64) -> Vec<(Option<i64>, Option<i64>, Found)> {
+    fn of(
+        transitions: &[Transition],
+        level: Option<Level>,
+        now: i64,
+    ) -> Vec<(Option<i64>, Option<i64>, Found)> {
         let seconds = |t: Timestamp| t.as_second() - 1_000_000;
         episodes(transitions, level.as_ref(), at(now))
             .into_iter()
@@ -156,7 +176,13 @@ mod tests {
         use Found::{Glimpse, History};
         for (what, transitions, level, now, expected) in [
             ("nothing", vec![], Some(level(false, 0)), 100, vec![]),
-            ("it lasts", vec![to_alarm(10)], Some(level(true, 10)), 20, vec![(Some(10), None, History)]),
+            (
+                "it lasts",
+                vec![to_alarm(10)],
+                Some(level(true, 10)),
+                20,
+                vec![(Some(10), None, History)],
+            ),
             (
                 "it is over",
                 vec![to_alarm(10), to_ok(50)],
@@ -171,7 +197,13 @@ mod tests {
                 60,
                 vec![(Some(10), Some(50), History)],
             ),
-            ("it began before", vec![to_ok(50)], Some(level(false, 50)), 60, vec![(None, Some(50), History)]),
+            (
+                "it began before",
+                vec![to_ok(50)],
+                Some(level(false, 50)),
+                60,
+                vec![(None, Some(50), History)],
+            ),
             (
                 "the entry that began the second is missing: all that it can have been",
                 vec![to_alarm(10), to_ok(50), to_ok(90)],
@@ -193,9 +225,27 @@ mod tests {
                 60,
                 vec![(Some(10), None, History)],
             ),
-            ("the alarm is gone", vec![to_alarm(10)], None, 60, vec![(Some(10), Some(60), History)]),
-            ("no entry yet", vec![], Some(level(true, 10)), 309, vec![(Some(10), None, Glimpse)]),
-            ("no entry in time", vec![], Some(level(true, 10)), 310, vec![(Some(10), None, Found::Level)]),
+            (
+                "the alarm is gone",
+                vec![to_alarm(10)],
+                None,
+                60,
+                vec![(Some(10), Some(60), History)],
+            ),
+            (
+                "no entry yet",
+                vec![],
+                Some(level(true, 10)),
+                309,
+                vec![(Some(10), None, Glimpse)],
+            ),
+            (
+                "no entry in time",
+                vec![],
+                Some(level(true, 10)),
+                310,
+                vec![(Some(10), None, Found::Level)],
+            ),
             (
                 "a new ALARM without an entry yet",
                 vec![to_alarm(10), to_ok(50)],
@@ -217,7 +267,10 @@ mod tests {
 
     #[test]
     fn the_true_start_is_never_after_the_transition() {
-        let odd = Transition { start: Some(at(99)), ..to_alarm(10) };
+        let odd = Transition {
+            start: Some(at(99)),
+            ..to_alarm(10)
+        };
         let found = episodes(&[odd], Some(&level(true, 10)), at(20));
         assert_eq!(found[0].start, Some(at(10)));
         let found = episodes(&[to_alarm(10)], Some(&level(true, 10)), at(20));

@@ -83,7 +83,12 @@ mod tests {
 
     #[test]
     fn reads_what_cloudwatch_writes() {
-        let read = transition(at("2014-04-09T18:59:06.442Z"), "Alarm updated from OK to ALARM", ENTRY).unwrap();
+        let read = transition(
+            at("2014-04-09T18:59:06.442Z"),
+            "Alarm updated from OK to ALARM",
+            ENTRY,
+        )
+        .unwrap();
         assert_eq!(
             read,
             Transition {

@@ -1,0 +1,4 @@
+//! The ArchivePolicy controller: one alarm for each matched stream, one Recording for each episode.
+
+pub mod checkpoint;
+pub mod windows;
