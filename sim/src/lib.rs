@@ -12,4 +12,5 @@ pub mod kvs;
 pub mod metrics;
 pub mod s3;
 pub mod serve;
+pub mod wire;
 pub mod world;

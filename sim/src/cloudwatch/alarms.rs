@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     CloudWatch,
     book::{Book, Change},
-    fault::Fault,
     history::{Configured, Item},
     model::{Actions, Alarm, AlarmId, MetricAlarm, MetricName, State, StateValue},
     tags, validate,
-    wire::{Tag, Time, empty, int, join, tree, typed},
 };
+use crate::wire::{Fault, Tag, Time, empty, int, join, tree, typed};
 
 /// How much older the time in an alarm's state is than its history item's: AWS's two clocks never agree.
 const STATE_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(15);

@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fault::Fault,
     history::Item,
     log::Log,
     model::{Alarm, AlarmId},
 };
+use crate::wire::Fault;
 
 /// How long AWS keeps history.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);

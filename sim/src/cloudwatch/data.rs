@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CloudWatch,
-    fault::Fault,
     model::{Dimension, MetricDataQuery, MetricName},
     statistics, validate,
-    wire::{Time, empty, float, floats, int, tree, typed},
 };
 use crate::metrics::{Datapoint, Metric};
+use crate::wire::{Fault, Time, empty, float, floats, int, tree, typed};
 
 /// The most datapoints that GetMetricStatistics answers.
 const MOST_STATISTICS: i64 = 1440;

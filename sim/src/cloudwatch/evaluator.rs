@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     CloudWatch,
     evaluate::{Comparison, Missing, Rule, Slot, range},
-    fault::Fault,
     model::{Alarm, MetricAlarm, StateValue},
     reason::{self, About},
     statistics,
 };
+use crate::wire::Fault;
 
 /// How often the running task looks at the clock.
 const TICK: Duration = Duration::from_secs(1);

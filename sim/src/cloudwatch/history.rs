@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     CloudWatch,
     book::Place,
-    fault::Fault,
     model::{Alarm, AlarmId, State},
     reason::date,
-    wire::{Time, int, tree, typed},
 };
+use crate::wire::{Fault, Time, int, tree, typed};
 
 /// HistoryData is cut at so many characters.
 const DATA: usize = 4095;

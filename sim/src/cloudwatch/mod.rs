@@ -1,6 +1,6 @@
 //! CloudWatch: alarms that are evaluated, with tags and history, and the metrics that they watch.
 //!
-//! Requests come in through `wire`, whichever protocol they speak; each operation is a method from one tree of values to
+//! Requests come in through `crate::wire`, whichever protocol they speak; each operation is a method from one tree of values to
 //! another. What an evaluation comes to is decided in `evaluate`, which is pure; `evaluator` feeds it.
 
 mod alarms;
@@ -8,7 +8,6 @@ mod book;
 mod data;
 mod evaluate;
 mod evaluator;
-mod fault;
 mod history;
 mod log;
 mod model;
@@ -16,23 +15,27 @@ mod reason;
 mod statistics;
 mod tags;
 mod validate;
-mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use axum::http::HeaderMap;
 use ciborium::Value;
-use http_body_util::BodyExt;
 use jiff::SignedDuration;
 
 use crate::{
     http::{Request, Response, region},
     metrics::Sample,
+    wire::{Fault, Service},
     world::World,
 };
 use book::Book;
-use fault::Fault;
 use log::Log;
-use wire::{Call, Protocol};
+
+const SERVICE: Service = Service {
+    target: "GraniteServiceVersion20100801",
+    shapes: "com.amazonaws.cloudwatch",
+    xmlns: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+};
 
 /// How long metrics of one minute are kept across restarts.
 const METRICS_KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
@@ -66,19 +69,10 @@ impl CloudWatch {
 
     /// Answers a request.
     pub async fn handle(self: Arc<Self>, request: Request) -> Response {
-        let (parts, body) = request.into_parts();
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(e) => return Protocol::Cbor.answer(Err(Fault::serialization(e.to_string()))),
+        let perform = |headers: &HeaderMap, operation: &str, input: &Value| {
+            self.perform(&region(headers), operation, input)
         };
-        match Call::decode(&parts.method, &parts.uri, &parts.headers, &body) {
-            Ok(call) => {
-                let region = region(&parts.headers);
-                call.protocol
-                    .answer(self.perform(&region, &call.operation, &call.input))
-            }
-            Err(fault) => Protocol::Cbor.answer(Err(fault)),
-        }
+        SERVICE.serve(request, perform).await
     }
 
     fn perform(&self, region: &str, operation: &str, input: &Value) -> Result<Value, Fault> {

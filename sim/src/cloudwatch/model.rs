@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::wire::{flag, float, int};
-use crate::{metrics::Metric, world::ACCOUNT};
+use crate::{
+    metrics::Metric,
+    wire::{flag, float, int},
+    world::ACCOUNT,
+};
 
 /// A metric's dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     CloudWatch,
     book::Change,
-    fault::Fault,
     model::{Alarm, AlarmId},
-    wire::{Tag, empty, tree, typed},
 };
+use crate::wire::{Fault, Tag, empty, tree, typed};
 
 /// The most tags of one resource.
 const MOST: usize = 50;

@@ -6,10 +6,10 @@ use ciborium::Value;
 
 use super::{
     evaluate::{Comparison, Missing},
-    fault::Fault,
     model::{Actions, MetricAlarm, MetricDataQuery, MetricStat},
     statistics,
 };
+use crate::wire::Fault;
 
 /// Members that AWS has and the simulator does not.
 const NOT_SIMULATED: [&str; 9] = [

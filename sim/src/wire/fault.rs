@@ -1,6 +1,8 @@
-//! The errors that CloudWatch answers with.
+//! The errors that the services answer with.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+
+use crate::http::Response;
 
 /// One error answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -17,7 +19,24 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn sender(code: &'static str, shape: &'static str, message: impl Into<String>) -> Self {
+    /// Marks an answer with the code of the Query protocol, by which the newer protocols' clients know the error too.
+    pub fn mark(&self, response: &mut Response) {
+        if let Ok(value) = HeaderValue::from_str(&format!("{};{}", self.code, self.who())) {
+            response.headers_mut().insert("x-amzn-query-error", value);
+        }
+    }
+
+    /// Who is to blame.
+    pub fn who(&self) -> &'static str {
+        if self.status.is_server_error() {
+            "Receiver"
+        } else {
+            "Sender"
+        }
+    }
+
+    /// The client's fault, with status 400.
+    pub fn sender(code: &'static str, shape: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             shape,
@@ -100,7 +119,7 @@ impl Fault {
         Self::sender(
             "InvalidAction",
             "UnknownOperationException",
-            format!("kvs-sim does not simulate CloudWatch's {operation}."),
+            format!("kvs-sim does not simulate {operation}."),
         )
     }
 

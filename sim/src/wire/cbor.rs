@@ -1,18 +1,18 @@
-//! Smithy RPC v2 CBOR: `POST /service/GraniteServiceVersion20100801/operation/{operation}`.
+//! Smithy RPC v2 CBOR: `POST /service/{service}/operation/{operation}`.
 
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
 use ciborium::Value;
 
-use super::{super::fault::Fault, Call, Protocol};
+use super::{Call, Fault, Service};
 use crate::http::{Body, Response};
 
-const PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
-
-pub(super) fn decode(uri: &Uri, body: &Bytes) -> Result<Call, Fault> {
+pub(super) fn decode(service: &Service, uri: &Uri, body: &Bytes) -> Result<Call, Fault> {
     let operation = uri
         .path()
-        .strip_prefix(PREFIX)
+        .strip_prefix("/service/")
+        .and_then(|rest| rest.strip_prefix(service.target))
+        .and_then(|rest| rest.strip_prefix("/operation/"))
         .ok_or_else(|| Fault::unknown_operation(uri.path()))?;
     let input = if body.is_empty() {
         super::empty()
@@ -20,22 +20,21 @@ pub(super) fn decode(uri: &Uri, body: &Bytes) -> Result<Call, Fault> {
         ciborium::from_reader(body.as_ref()).map_err(|e| Fault::serialization(e.to_string()))?
     };
     Ok(Call {
-        protocol: Protocol::Cbor,
         operation: operation.to_owned(),
         input,
     })
 }
 
-pub(super) fn answer(result: Result<Value, Fault>) -> Response {
-    let (status, tree, code) = match result {
+pub(super) fn answer(service: &Service, result: Result<Value, Fault>) -> Response {
+    let (status, tree, fault) = match result {
         Ok(tree) => (StatusCode::OK, tree, None),
         Err(fault) => {
             let members = [
-                ("__type", format!("com.amazonaws.cloudwatch#{}", fault.shape)),
+                ("__type", format!("{}#{}", service.shapes, fault.shape)),
                 ("message", fault.message.clone()),
             ];
             let tree = members.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-            (fault.status, Value::Map(tree), Some(fault.code))
+            (fault.status, Value::Map(tree), Some(fault))
         }
     };
     let mut bytes = Vec::new();
@@ -46,15 +45,8 @@ pub(super) fn answer(result: Result<Value, Fault>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/cbor"));
     headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
-    if let Some(code) = code {
-        let who = if status.is_server_error() {
-            "Receiver"
-        } else {
-            "Sender"
-        };
-        if let Ok(value) = HeaderValue::from_str(&format!("{code};{who}")) {
-            headers.insert("x-amzn-query-error", value);
-        }
+    if let Some(fault) = fault {
+        fault.mark(&mut response);
     }
     response
 }
