@@ -1,4 +1,5 @@
 //! kvs-sim's CloudWatch, seen by the Rust SDK.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::BTreeMap,
