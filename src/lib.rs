@@ -12,3 +12,4 @@ pub mod owner;
 pub mod policy;
 pub mod recording;
 pub mod runtime;
+pub mod stream;

@@ -9,6 +9,7 @@ use kvs_operator::{
     config::Config,
     recording,
     runtime::{self, run::Part},
+    stream,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -24,7 +25,10 @@ fn main() -> anyhow::Result<()> {
 #[tokio::main]
 async fn controller(config: Config) -> anyhow::Result<()> {
     runtime::run(config, |context| -> Vec<Part> {
-        vec![("recording", Box::pin(recording::run(context)))]
+        vec![
+            ("videostream", Box::pin(stream::run(context.clone()))),
+            ("recording", Box::pin(recording::run(context))),
+        ]
     })
     .await
 }

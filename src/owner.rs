@@ -23,20 +23,43 @@ pub struct Owner {
     pub name: String,
 }
 
+/// Whom tags name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The one who asked.
+    Ours,
+    /// Nobody: there are no such tags, or only some, and none that speaks of another.
+    Nobody,
+    /// Another.
+    Another(Owner),
+}
+
 impl Owner {
-    /// The owner that these tags name. `None`: they name none.
-    pub fn of(tags: &BTreeMap<String, String>) -> Option<Self> {
-        let part = |key| tags.get(key).cloned();
-        let owner = (part(CLUSTER), part(NAMESPACE), part(NAME));
-        // A stream that lost one of the tags still has an owner: better an owner with an empty name than none.
-        (owner != (None, None, None)).then(|| Self {
-            cluster: owner.0.unwrap_or_default(),
-            namespace: owner.1.unwrap_or_default(),
-            name: owner.2.unwrap_or_default(),
-        })
+    /// Whom these tags name, seen from this owner.
+    pub fn claim(&self, tags: &BTreeMap<String, String>) -> Claim {
+        let parts = [
+            (CLUSTER, &self.cluster),
+            (NAMESPACE, &self.namespace),
+            (NAME, &self.name),
+        ];
+        if parts.iter().all(|(key, ours)| tags.get(*key) == Some(*ours)) {
+            Claim::Ours
+        } else if parts
+            .iter()
+            .any(|(key, ours)| tags.get(*key).is_some_and(|theirs| theirs != *ours))
+        {
+            let part = |key| tags.get(key).cloned().unwrap_or_default();
+            Claim::Another(Self {
+                cluster: part(CLUSTER),
+                namespace: part(NAMESPACE),
+                name: part(NAME),
+            })
+        } else {
+            Claim::Nobody
+        }
     }
 
-    /// The tags that say so. `uid` is that of the Kubernetes object.
+    /// The tags that name this owner. `uid` is that of the Kubernetes object.
     pub fn tags(&self, uid: &str) -> BTreeMap<String, String> {
         BTreeMap::from([
             (CLUSTER.into(), self.cluster.clone()),
@@ -64,15 +87,21 @@ mod tests {
             namespace: "n".into(),
             name: "front-door".into(),
         };
+        let other = Owner {
+            name: "back-door".into(),
+            ..owner.clone()
+        };
         let mut tags = owner.tags("uid-1");
-        assert_eq!(Owner::of(&tags), Some(owner.clone()));
+        assert_eq!(owner.claim(&tags), Claim::Ours);
+        assert_eq!(other.claim(&tags), Claim::Another(owner.clone()));
         tags.extend(owner.tags("uid-2"));
-        assert_eq!(Owner::of(&tags), Some(owner.clone()));
-        tags.remove(NAME);
-        assert!(
-            Owner::of(&tags).is_some_and(|other| other != owner),
-            "half an owner is another owner"
+        assert_eq!(owner.claim(&tags), Claim::Ours);
+        tags.remove(NAMESPACE);
+        assert_eq!(owner.claim(&tags), Claim::Nobody, "a lost tag is put back");
+        assert!(matches!(other.claim(&tags), Claim::Another(_)));
+        assert_eq!(
+            owner.claim(&BTreeMap::from([("team".into(), "x".into())])),
+            Claim::Nobody
         );
-        assert_eq!(Owner::of(&BTreeMap::from([("team".into(), "x".into())])), None);
     }
 }

@@ -162,10 +162,18 @@ pub struct VideoStreamStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub media_type: Option<String>,
+    /// The device's name, as read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub device_name: Option<String>,
     /// The KMS key, as read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub kms_key_id: Option<String>,
+    /// Keys of the tags that the operator has set for `spec.tags`: one that the spec no longer has is removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 45))]
+    pub tag_keys: Vec<String>,
     /// `Ready`, `Reconciling`, `Stalled`, `OwnedByAnother`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

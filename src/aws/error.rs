@@ -58,19 +58,29 @@ pub struct AwsError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl AwsError {
+    /// The same as `Display`, without what differs from try to try: for conditions, which must not change by themselves.
+    pub fn stable(&self) -> String {
+        let mut text = format!("{} on {}", self.operation, self.on);
+        let parts = [self.code.as_deref(), self.message.as_deref()];
+        if parts == [None, None] {
+            text.push_str(&format!(": no answer ({})", self.kind.name()));
+        }
+        for part in parts.into_iter().flatten() {
+            text.push_str(": ");
+            text.push_str(part);
+        }
+        text
+    }
+}
+
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", self.operation, self.on)?;
-        match (&self.code, &self.message) {
-            (Some(code), Some(message)) => write!(f, ": {code}: {message}")?,
-            (Some(code), None) => write!(f, ": {code}")?,
-            (None, Some(message)) => write!(f, ": {message}")?,
-            (None, None) => write!(f, ": no answer ({})", self.kind.name())?,
+        f.write_str(&self.stable())?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
         }
-        if let Some(id) = &self.request_id {
-            write!(f, " (request {id})")?;
-        }
-        Ok(())
     }
 }
 

@@ -76,15 +76,6 @@ pub struct NewStream {
     pub tags: BTreeMap<String, String>,
 }
 
-/// By how many hours retention changes: AWS takes the difference, not the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RetentionChange {
-    /// So many hours more; what is there is kept longer too.
-    Increase(i32),
-    /// So many hours less; what is older then is deleted at once.
-    Decrease(i32),
-}
-
 /// What UpdateStream can change. What is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StreamUpdate {
@@ -106,11 +97,11 @@ pub trait Streams: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Busy`: there is one of that name.
     async fn create(&self, stream: &NewStream) -> Result<String>;
-    /// Changes retention.
+    /// Changes retention from so many hours to another number of them. On a decrease AWS deletes at once what is older.
     ///
     /// # Errors
     /// `Stale`: the version is not the current one. `Busy`: the stream is not ACTIVE.
-    async fn change_retention(&self, arn: &str, version: &str, change: RetentionChange) -> Result<()>;
+    async fn change_retention(&self, arn: &str, version: &str, from: i32, to: i32) -> Result<()>;
     /// Changes media type and device name; errors as for retention.
     async fn update(&self, arn: &str, version: &str, update: &StreamUpdate) -> Result<()>;
     /// Deletes the stream with all its footage, irreversibly; errors as for retention.
@@ -233,10 +224,12 @@ impl Streams for Sdk {
             .ok_or_else(|| incomplete(OPERATION, &stream.name, "StreamARN"))
     }
 
-    async fn change_retention(&self, arn: &str, version: &str, change: RetentionChange) -> Result<()> {
-        let (operation, hours) = match change {
-            RetentionChange::Increase(hours) => (UpdateDataRetentionOperation::IncreaseDataRetention, hours),
-            RetentionChange::Decrease(hours) => (UpdateDataRetentionOperation::DecreaseDataRetention, hours),
+    async fn change_retention(&self, arn: &str, version: &str, from: i32, to: i32) -> Result<()> {
+        // AWS takes the difference, not the value.
+        let operation = if to > from {
+            UpdateDataRetentionOperation::IncreaseDataRetention
+        } else {
+            UpdateDataRetentionOperation::DecreaseDataRetention
         };
         let call = self
             .client
@@ -244,7 +237,7 @@ impl Streams for Sdk {
             .stream_arn(arn)
             .current_version(version)
             .operation(operation)
-            .data_retention_change_in_hours(hours)
+            .data_retention_change_in_hours((to - from).abs())
             .send();
         self.connection
             .call("kinesisvideo:UpdateDataRetention", arn, call)

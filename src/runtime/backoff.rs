@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,29 +13,48 @@ use super::Class;
 /// How often each object has failed in a row.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    failures: Mutex<HashMap<String, u32>>,
+    objects: Mutex<HashMap<String, Record>>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    failures: u32,
+    acted: Option<u64>,
 }
 
 impl Backoff {
     /// The object failed once more: how long to wait. `chance` is in [0, 1).
     pub fn failed(&self, object: &str, class: Class, chance: f64) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(object.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        delay(class, *count, chance)
+        let mut objects = self.objects();
+        let record = objects.entry(object.to_owned()).or_default();
+        record.failures = record.failures.saturating_add(1);
+        delay(class, record.failures, chance)
+    }
+
+    /// Something was done to the object, for which `what` stands: how long to wait if it was the same as the last time.
+    pub fn acted(&self, object: &str, what: u64, chance: f64) -> Option<Duration> {
+        let mut objects = self.objects();
+        let record = objects.entry(object.to_owned()).or_default();
+        if record.acted.replace(what) != Some(what) {
+            record.failures = 0;
+            return None;
+        }
+        record.failures = record.failures.saturating_add(1);
+        Some(delay(Class::Transient, record.failures, chance))
     }
 
     /// The object succeeded, or is gone.
     pub fn forget(&self, object: &str) {
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(object);
+        self.objects().remove(object);
     }
 
-    /// How many objects fail at the moment.
-    pub fn failing(&self) -> usize {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// How many objects fail, or are being changed, at the moment.
+    pub fn restless(&self) -> usize {
+        self.objects().len()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, HashMap<String, Record>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,7 +95,18 @@ mod tests {
         );
         backoff.forget("a");
         assert_eq!(backoff.failed("a", Class::Transient, 0.0).as_secs(), 2);
-        assert_eq!(backoff.failing(), 2);
+        assert_eq!(backoff.restless(), 2);
+    }
+
+    #[test]
+    fn doing_the_same_again_waits_longer() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.acted("a", 1, 0.0), None);
+        assert_eq!(backoff.acted("a", 1, 0.0), Some(Duration::from_secs(2)));
+        assert_eq!(backoff.acted("a", 1, 0.0), Some(Duration::from_secs(4)));
+        assert_eq!(backoff.acted("a", 2, 0.0), None, "something else");
+        backoff.forget("a");
+        assert_eq!(backoff.acted("a", 2, 0.0), None, "settled in between");
     }
 
     #[test]

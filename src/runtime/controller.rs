@@ -34,6 +34,14 @@ pub enum Next {
     In(Duration),
     /// Only when it, or what belongs to it, changes.
     OnChange,
+    /// Soon, to see what came of what was done. `what` stands for that: doing the same again and again without effect counts as
+    /// failing, and waits longer each time.
+    Acted {
+        /// The same number for the same actions.
+        what: u64,
+        /// After this long, within a tenth.
+        again: Duration,
+    },
 }
 
 /// Runs a kind's controller until the process is to stop. `controller` has its watches already; `name` is the kind's label in
@@ -121,12 +129,17 @@ where
         })
         .inc();
     match result {
-        Ok(next) => {
+        Ok(Next::In(period)) => {
             context.backoff.forget(&key);
-            match next {
-                Next::In(period) => Action::requeue(jitter(period, context.chance())),
-                Next::OnChange => Action::await_change(),
-            }
+            Action::requeue(jitter(period, context.chance()))
+        }
+        Ok(Next::OnChange) => {
+            context.backoff.forget(&key);
+            Action::await_change()
+        }
+        Ok(Next::Acted { what, again }) => {
+            let wait = context.backoff.acted(&key, what, context.chance());
+            Action::requeue(wait.unwrap_or_else(|| jitter(again, context.chance())))
         }
         Err(error) => {
             let wait = context.backoff.failed(&key, error.class(), context.chance());

@@ -83,6 +83,24 @@ impl Error {
         }
     }
 
+    /// What failed and what to do, for a condition: the same each time the same thing fails.
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Aws(e) => match e.kind {
+                Kind::Denied => format!(
+                    "{}; allow the IAM action {} to the operator",
+                    e.stable(),
+                    e.operation
+                ),
+                Kind::Limit => format!("{}; ask AWS to raise the account's limit", e.stable()),
+                _ => e.stable(),
+            },
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::Spec(_) | Self::Deadline(_) => {
+                self.to_string()
+            }
+        }
+    }
+
     /// One word of a closed set, for conditions and metrics.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -34,8 +34,6 @@ pub struct Metrics {
     pub passes: Family<Pass, Counter>,
     /// How long passes take.
     pub seconds: Family<Which, Histogram>,
-    /// Objects whose last pass failed.
-    pub failing: Family<Which, Gauge>,
     /// Status writes.
     pub status_writes: Family<Which, Counter>,
     /// Whether this process holds the lease.
@@ -51,7 +49,6 @@ impl Metrics {
             seconds: Family::new_with_constructor(|| {
                 Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0])
             }),
-            failing: Family::default(),
             status_writes: Family::default(),
             leader: Gauge::default(),
         };
@@ -60,11 +57,6 @@ impl Metrics {
             "reconcile_seconds",
             "How long a pass takes",
             metrics.seconds.clone(),
-        );
-        metrics.register(
-            "failing_objects",
-            "Objects whose last pass failed",
-            metrics.failing.clone(),
         );
         metrics.register("status_writes", "Statuses written", metrics.status_writes.clone());
         metrics.register(

@@ -1,0 +1,172 @@
+//! The VideoStream controller: one file a step.
+//!
+//! `desired` (what the object asks for) and `observe` (what is there) lead to `plan` (what to do now), `act` does it, `status`
+//! tells. Only `observe` reads, only `act` writes to AWS; the rest is pure.
+
+mod act;
+mod action;
+mod desired;
+mod need;
+mod observe;
+mod plan;
+mod status;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::{
+    Api, Resource,
+    runtime::{Controller, watcher},
+};
+
+use self::{
+    desired::{Desired, FINALIZER},
+    plan::{Blocked, Farewell, Step},
+    status::Pass,
+};
+use crate::{
+    api::{VideoStream, VideoStreamStatus, condition},
+    runtime::{self, Context, Next, Result, apply},
+};
+
+/// The controller's name in metrics and logs.
+const NAME: &str = "videostream";
+
+/// How soon to look at a stream that AWS is busy with: creating one takes seconds to minutes.
+const WHILE_BUSY: Duration = Duration::from_secs(3);
+/// How soon to look whether footage is still needed.
+const WHILE_HELD: Duration = Duration::from_secs(30);
+/// How soon to look for a stream that another tool is to make.
+const WHILE_MISSING: Duration = Duration::from_secs(60);
+/// How soon to look for drift.
+const SETTLED: Duration = Duration::from_secs(300);
+
+/// Runs the controller until the process is to stop.
+pub async fn run(context: Arc<Context>) {
+    let objects: Api<VideoStream> = Api::all(context.client.clone());
+    let controller = Controller::new(objects, watcher::Config::default());
+    runtime::control(context, NAME, controller, reconcile).await;
+}
+
+/// One pass over one object.
+pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>) -> Result<Next> {
+    let mut pass = Pass::default();
+    pass.failed = attempt(&object, &context, &mut pass).await.err();
+
+    let old = object.status.clone().unwrap_or_default();
+    let new = status::status(&old, &pass, object.metadata.generation, context.stamp());
+    tell(&object, &context, &pass, &old, &new).await;
+    if let Some(Step::LetGo(_)) = pass.plan.as_ref().map(|plan| &plan.step)
+        && pass.failed.is_none()
+    {
+        apply::finalizer(&context, &*object, FINALIZER, false).await?;
+        return Ok(Next::OnChange);
+    }
+    let written = apply::status(&context, NAME, &*object, object.status.as_ref(), &new).await;
+    // What stopped the pass itself tells more than what stopped the telling of it.
+    if let Some(error) = pass.failed {
+        return Err(error);
+    }
+    written?;
+    Ok(pass.plan.map_or(Next::OnChange, |plan| next(&plan)))
+}
+
+/// Everything that can fail; how far it came is in `pass`.
+async fn attempt(object: &VideoStream, context: &Context, pass: &mut Pass) -> Result<()> {
+    let desired = &*pass
+        .desired
+        .insert(Desired::of(object, &context.cluster_id, &context.region)?);
+    let observed = &*pass
+        .observed
+        .insert(observe::observe(context, object, desired).await?);
+    let plan = &*pass.plan.insert(plan::plan(desired, observed, context.stamp()));
+    if plan.finalizer {
+        apply::finalizer(context, object, FINALIZER, true).await?;
+    } else if !desired.deleting {
+        apply::finalizer(context, object, FINALIZER, false).await?;
+    }
+    if let Step::Act(actions) = &plan.step {
+        let streams = context.ports(&desired.region)?.streams;
+        let stream = observed.stream.as_ref().map(|(stream, _)| stream);
+        let (outcome, result) = act::act(&*streams, stream, actions).await;
+        pass.outcome = outcome;
+        result?;
+    }
+    Ok(())
+}
+
+/// Events: what was done, and what has begun to stand in the way.
+async fn tell(
+    object: &VideoStream,
+    context: &Context,
+    pass: &Pass,
+    old: &VideoStreamStatus,
+    new: &VideoStreamStatus,
+) {
+    let reference = object.object_ref(&());
+    if let Some(gone) = pass.plan.as_ref().and_then(|plan| plan.replaced.as_deref()) {
+        let note = match &new.stream_arn {
+            Some(arn) => format!("the stream {gone} is gone with its footage; {arn} has its name now"),
+            None => format!("the stream {gone} is gone with its footage"),
+        };
+        context.events.trouble(&reference, "StreamReplaced", note).await;
+    }
+    for action in &pass.outcome.done {
+        context
+            .events
+            .done(&reference, action.reason(), action.to_string())
+            .await;
+    }
+    match pass.plan.as_ref().map(|plan| &plan.step) {
+        Some(Step::LetGo(Farewell::Retained)) => {
+            context
+                .events
+                .done(
+                    &reference,
+                    "Retained",
+                    "the stream stays with its footage and its tags",
+                )
+                .await;
+        }
+        Some(Step::LetGo(Farewell::RetainedForNeeds)) => {
+            let note = "the stream stays: its footage is still needed, and its namespace, which is being deleted, does not wait";
+            context.events.trouble(&reference, "Retained", note).await;
+        }
+        _ => {}
+    }
+    // `Stalled` and what is held are told once, when they begin or change; progress is told by what is done.
+    let bad = |status: &VideoStreamStatus| {
+        let stands = condition::is_true(&status.conditions, condition::STALLED);
+        let ready = status.conditions.iter().find(|c| c.type_ == condition::READY)?;
+        (stands || ready.reason.ends_with("Held")).then(|| (ready.reason.clone(), ready.message.clone()))
+    };
+    if let Some((reason, message)) = bad(new)
+        && bad(old).is_none_or(|(before, _)| before != reason)
+    {
+        context.events.trouble(&reference, &reason, message).await;
+    }
+}
+
+/// When to look again.
+fn next(plan: &plan::Plan) -> Next {
+    match &plan.step {
+        Step::Act(actions) => {
+            let mut hash = DefaultHasher::new();
+            actions
+                .iter()
+                .for_each(|action| action.to_string().hash(&mut hash));
+            Next::Acted {
+                what: hash.finish(),
+                again: WHILE_BUSY,
+            }
+        }
+        Step::Wait(_) => Next::In(WHILE_BUSY),
+        Step::Settled if plan.held.is_some() => Next::In(WHILE_HELD),
+        Step::Blocked(Blocked::NothingToObserve) => Next::In(WHILE_MISSING),
+        Step::Settled | Step::Blocked(_) => Next::In(SETTLED),
+        Step::Suspended | Step::LetGo(_) => Next::OnChange,
+    }
+}

@@ -1,0 +1,104 @@
+//! Reads what is there: the stream and its tags in AWS, and in Kubernetes, only where it matters, who else is concerned.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{Selector, SelectorExt},
+};
+
+use super::{
+    desired::Desired,
+    need::{Need, Unread},
+    plan::Observed,
+};
+use crate::{
+    api::{ArchivePolicy, DeletionPolicy, ManagementPolicy, Recording, VideoStream},
+    owner::{Claim, Owner},
+    runtime::{Context, Error, Result},
+};
+
+/// Everything that the plan looks at.
+pub async fn observe(context: &Context, object: &VideoStream, desired: &Desired) -> Result<Observed> {
+    let mut observed = Observed {
+        terminating: desired.deleting && terminating(context, &desired.owner.namespace).await?,
+        ..Observed::default()
+    };
+    if desired.suspend {
+        return Ok(observed);
+    }
+    let streams = context.ports(&desired.region)?.streams;
+    let Some(stream) = streams.describe(&desired.name).await? else {
+        return Ok(observed);
+    };
+    // A stream that is going may have lost its tags before itself.
+    let tags = streams.tags(&stream.arn).await?.unwrap_or_default();
+    if let Claim::Another(owner) = desired.owner.claim(&tags)
+        && owner.cluster == desired.owner.cluster
+    {
+        observed.rival_lives = lives(context, &owner, desired).await?;
+    }
+    let manages = desired.management == ManagementPolicy::Manage;
+    let drops = desired.deleting && desired.deletion == DeletionPolicy::Delete
+        || desired
+            .retention
+            .is_some_and(|hours| hours < stream.data_retention_in_hours);
+    if manages && drops {
+        observed.needs = needs(context, &stream.arn).await?;
+        observed.unread = unread(context, object).await?;
+    }
+    observed.stream = Some((stream, tags));
+    Ok(observed)
+}
+
+async fn terminating(context: &Context, namespace: &str) -> Result<bool> {
+    let found = Api::<Namespace>::all(context.client.clone())
+        .get_opt(namespace)
+        .await
+        .map_err(Error::kube(format!("reading the namespace {namespace}")))?;
+    Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
+}
+
+/// Whether the VideoStream that tags name lives, and is still for this stream.
+async fn lives(context: &Context, owner: &Owner, desired: &Desired) -> Result<bool> {
+    let other = Api::<VideoStream>::namespaced(context.client.clone(), &owner.namespace)
+        .get_opt(&owner.name)
+        .await
+        .map_err(Error::kube(format!(
+            "reading the VideoStream {}/{}",
+            owner.namespace, owner.name
+        )))?;
+    let Some(other) = other else { return Ok(false) };
+    // One that contradicts itself lives all the same.
+    Ok(
+        Desired::of(&other, &context.cluster_id, &context.region).map_or(true, |other| {
+            (&other.name, &other.region) == (&desired.name, &desired.region)
+        }),
+    )
+}
+
+/// Recordings of all namespaces: one that observes the same stream elsewhere needs its footage as much.
+async fn needs(context: &Context, arn: &str) -> Result<Vec<Need>> {
+    let recordings = Api::<Recording>::all(context.client.clone())
+        .list(&ListParams::default())
+        .await
+        .map_err(Error::kube("listing Recordings"))?;
+    Ok(recordings
+        .iter()
+        .filter_map(|recording| Need::of(recording, arn))
+        .collect())
+}
+
+async fn unread(context: &Context, object: &VideoStream) -> Result<Vec<Unread>> {
+    let namespace = object.namespace().unwrap_or_default();
+    let policies = Api::<ArchivePolicy>::namespaced(context.client.clone(), &namespace)
+        .list(&ListParams::default())
+        .await
+        .map_err(Error::kube(format!("listing ArchivePolicies of {namespace}")))?;
+    let now = context.stamp();
+    let matching = policies.iter().filter(|policy| {
+        // A selector that cannot be read might match: then the footage is safer than the change.
+        Selector::try_from(policy.spec.stream_selector.clone()).map_or(true, |s| s.matches(object.labels()))
+    });
+    Ok(matching.filter_map(|policy| Unread::of(policy, now)).collect())
+}
