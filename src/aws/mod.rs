@@ -2,6 +2,7 @@
 //!
 //! May: call AWS, and say in our words what came back. May not: decide anything about streams, alarms or footage.
 
+pub mod alarms;
 mod arn;
 mod budget;
 mod connect;
@@ -12,6 +13,7 @@ pub mod objects;
 mod regions;
 pub mod streams;
 
+pub use alarms::Alarms;
 pub use arn::{NotAStreamArn, StreamArn};
 pub use budget::{Call, Calls};
 pub use connect::{Connection, Settings};

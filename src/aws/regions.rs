@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Connection, Streams, streams};
+use super::{Alarms, Connection, Streams, alarms, streams};
 
 /// The ports of one account and region.
 #[derive(Clone, Debug)]
 pub struct Ports {
     /// Kinesis Video Streams' control plane.
     pub streams: Arc<dyn Streams>,
+    /// CloudWatch's alarms.
+    pub alarms: Arc<dyn Alarms>,
 }
 
 impl Ports {
@@ -19,6 +21,7 @@ impl Ports {
     pub fn connect(connection: &Connection) -> Self {
         Self {
             streams: Arc::new(streams::Sdk::new(connection)),
+            alarms: Arc::new(alarms::Sdk::new(connection)),
         }
     }
 }
