@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use kvs_sim::{
     camera::{self, pace::Pace},
-    clock::System,
+    clock::{Clock, System},
     kvs::{
         ingest::ledger::Entry,
         mkv::reader::{Event, Reader},
@@ -36,25 +36,60 @@ pub struct Service {
     pub address: String,
     pub services: Arc<Services>,
     task: JoinHandle<()>,
-    folder: tempfile::TempDir,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    _folder: tempfile::TempDir,
+}
+
+/// A clock that a test sets.
+#[derive(Debug)]
+pub struct Manual(Mutex<Timestamp>);
+
+impl Manual {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Timestamp::now())))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for Manual {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
 }
 
 impl Service {
     pub async fn start() -> Self {
+        Self::start_with(Arc::new(System), |_| ()).await
+    }
+
+    /// With a clock and settings of the test's own.
+    pub async fn start_with(clock: Arc<dyn Clock>, edit: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (address, services, task) = serve(folder.path()).await;
+        let mut settings = Settings {
+            data: Some(folder.path().to_owned()),
+            transition: Duration::ZERO,
+            ..Settings::default()
+        };
+        edit(&mut settings);
+        let (address, services, task) = serve(clock.clone(), settings.clone()).await;
         Self {
             address,
             services,
             task,
-            folder,
+            clock,
+            settings,
+            _folder: folder,
         }
     }
 
     pub async fn restart(&mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
-        (self.address, self.services, self.task) = serve(self.folder.path()).await;
+        (self.address, self.services, self.task) = serve(self.clock.clone(), self.settings.clone()).await;
     }
 
     pub fn url(&self) -> String {
@@ -116,8 +151,8 @@ impl Service {
             .to_owned()
     }
 
-    pub async fn put(&self, file: &Path, stream: &str, loops: u64) -> anyhow::Result<()> {
-        camera::run(camera::Options {
+    pub fn options(&self, file: &Path, stream: &str, loops: u64) -> camera::Options {
+        camera::Options {
             file: file.to_owned(),
             stream: stream.to_owned(),
             start: None,
@@ -125,8 +160,11 @@ impl Service {
             loops,
             endpoint: self.url(),
             region: "us-east-1".into(),
-        })
-        .await
+        }
+    }
+
+    pub async fn put(&self, file: &Path, stream: &str, loops: u64) -> anyhow::Result<()> {
+        camera::run(self.options(file, stream, loops)).await
     }
 
     pub async fn ledger(&self, stream: &str) -> Vec<Entry> {
@@ -156,14 +194,8 @@ impl Service {
     }
 }
 
-async fn serve(folder: &Path) -> (String, Arc<Services>, JoinHandle<()>) {
-    let settings = Settings {
-        data: Some(folder.to_owned()),
-        endpoint: None,
-        transition: Duration::ZERO,
-        early_evaluation: false,
-    };
-    let services = Services::open(World::new(Arc::new(System), settings)).unwrap();
+async fn serve(clock: Arc<dyn Clock>, settings: Settings) -> (String, Arc<Services>, JoinHandle<()>) {
+    let services = Services::open(World::new(clock, settings)).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = services.clone();

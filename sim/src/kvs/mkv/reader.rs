@@ -264,3 +264,119 @@ impl Reader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, process::Command};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Real footage where it lies beside the project, else made by ffmpeg; the head of it is enough.
+    fn footage() -> Vec<Vec<u8>> {
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
+        let real =
+            ["real_producer_putmedia.mkv", "vogels_480.mkv"].map(|name| std::fs::read(real.join(name)));
+        let mut files: Vec<Vec<u8>> = real.into_iter().flatten().collect();
+        if files.is_empty() {
+            let ffmpeg = Command::new("ffmpeg")
+                .args([
+                    "-nostdin",
+                    "-v",
+                    "error",
+                    "-f",
+                    "lavfi",
+                    "-i",
+                    "testsrc2=s=160x120:r=25:d=3",
+                ])
+                .args(["-c:v", "libx264", "-g", "25", "-f", "matroska", "-"])
+                .output()
+                .unwrap();
+            files.push(ffmpeg.stdout);
+        }
+        files.iter_mut().for_each(|f| f.truncate(200_000));
+        files
+    }
+
+    fn events(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Event>, Result<(), Invalid>) {
+        let mut reader = Reader::default();
+        let mut events = vec![];
+        for piece in pieces {
+            reader.push(&piece, Timestamp::UNIX_EPOCH);
+            loop {
+                match reader.read() {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) => break,
+                    Err(error) => return (events, Err(error)),
+                }
+            }
+        }
+        (events, Ok(()))
+    }
+
+    #[test]
+    fn it_does_not_matter_in_which_pieces_bytes_arrive() {
+        for file in footage() {
+            let whole = events([file.clone()]);
+            assert_eq!(whole.1, Ok(()));
+            assert!(
+                whole
+                    .0
+                    .iter()
+                    .filter(|e| matches!(e, Event::Block { .. }))
+                    .count()
+                    > 5
+            );
+            for size in [1, 7, 1000] {
+                assert_eq!(events(file.chunks(size).map(<[u8]>::to_vec)), whole);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cluster_arrived_when_its_first_byte_did() {
+        let file = footage().remove(0);
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let mut reader = Reader::default();
+        let mut arrivals = vec![];
+        for (index, byte) in file.iter().enumerate() {
+            reader.push(&[*byte], at(index as i64));
+            while let Some(event) = reader.read().unwrap() {
+                if let Event::Cluster { arrived, .. } = event {
+                    let start = arrived.as_millisecond() as usize;
+                    assert_eq!(file[start..start + 4], ids::CLUSTER.to_be_bytes());
+                    arrivals.push(start);
+                }
+            }
+        }
+        assert!(!arrivals.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn broken_input_is_an_error_and_never_a_panic(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            for mut file in footage() {
+                for (at, byte) in &edits {
+                    // Half of them near the start, where the structure is.
+                    let end = if byte % 2 == 0 { file.len() } else { file.len().min(2000) };
+                    let at = at.index(end);
+                    file[at] = *byte;
+                }
+                file.truncate(cut.index(file.len()) + 1);
+                let _ = events(file.chunks(4096).map(<[u8]>::to_vec));
+            }
+        }
+
+        #[test]
+        fn noise_is_an_error_and_never_a_panic(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = events([noise.clone()]);
+            let document = [element::element(ids::EBML, &[]), element::unknown_size(ids::SEGMENT), noise].concat();
+            let _ = events([document]);
+        }
+    }
+}
