@@ -38,7 +38,6 @@ use super::Span;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters")
 )]
-#[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.trigger)")
     .message("spec.trigger is missing: say what starts a recording, for instance `trigger: {alarm: {}}` (the default alarm: footage is arriving)"))]

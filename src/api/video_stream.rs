@@ -26,9 +26,10 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "ARN", type_ = "string", json_path = ".status.streamARN", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters")
+    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters"),
+    validation = Rule::new("!has(self.spec.region) || !has(self.status) || !has(self.status.region) || self.spec.region == self.status.region")
+        .message("spec.region: the stream is in another region already (see status.region) and stays in its region; make a new VideoStream")
 )]
-#[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.streamName) == has(oldSelf.streamName)")
