@@ -7,16 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{Hole, LostSpan, Plan, Work},
+    plan::{Hole, LostSpan, Plan, VERSION, Work},
     request::RecordingIdentity,
 };
 use crate::{
     api::{Cause, Counts, Loss, ObjectRef},
     aws::Fragment,
 };
-
-/// The version of both documents.
-pub const VERSION: u32 = 1;
 
 /// Name and version of this program.
 pub const PROGRAM: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));

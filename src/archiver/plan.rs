@@ -15,7 +15,7 @@ use crate::{
     aws::Fragment,
 };
 
-/// The version of this document. A program refuses a plan of a version that it does not know.
+/// The version of plans, manifests and roots. A program refuses a version that it does not know.
 pub const VERSION: u32 = 1;
 
 /// The longest slice.

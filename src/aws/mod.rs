@@ -7,6 +7,8 @@ mod arn;
 mod budget;
 mod connect;
 pub mod error;
+#[cfg(test)]
+pub mod fake;
 pub mod footage;
 mod fragment;
 pub mod objects;

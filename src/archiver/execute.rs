@@ -1,0 +1,293 @@
+//! Carrying out a plan: chunk by chunk what is not in S3 yet, then the manifest.
+//!
+//! May: fetch, write files, commit. May not: change the plan. Whoever carries it out, and however often, comes to the same keys.
+
+use std::sync::Arc;
+
+use super::{
+    Archiver,
+    error::{ArchiveError, Result},
+    fetch::Fetcher,
+    keys::{File, Layout},
+    loss::Circumstances,
+    manifest::{ArchivedObject, Entry, Fate, Manifest, Unread},
+    part::{self, Part},
+    plan::{Chunk, Plan},
+    present::Present,
+    progress::Event,
+    spool::Body,
+    store::Document,
+};
+use crate::{
+    api::Cause,
+    aws::{
+        Fragment, StreamArn,
+        objects::{Content, NewObject},
+    },
+};
+
+/// What a plan is carried out for.
+#[derive(Debug)]
+pub struct Assignment<'a> {
+    /// The stream.
+    pub stream: &'a StreamArn,
+    /// Where everything goes.
+    pub layout: &'a Layout,
+    /// Why the recording exists.
+    pub cause: Option<&'a Cause>,
+    /// Retention, and whether the stream is there.
+    pub circumstances: Circumstances,
+}
+
+/// What has been done of a plan.
+#[derive(Debug, Default)]
+struct Work {
+    objects: Vec<ArchivedObject>,
+    entries: Vec<Entry>,
+}
+
+impl Archiver {
+    /// Carries out a plan and commits its manifest; one that is there wins.
+    pub async fn carry_out(
+        &self,
+        assignment: &Assignment<'_>,
+        plan: Document<Plan>,
+    ) -> Result<Document<Manifest>> {
+        let Document {
+            content: plan,
+            object,
+            found,
+            ..
+        } = plan;
+        let fragments = || plan.chunks.iter().flat_map(|c| &c.fragments);
+        self.watcher.see(&Event::Planned {
+            fragments: fragments().count() as u64,
+            bytes: fragments().map(|f| f.bytes).sum(),
+        });
+        // A plan that was there may have been carried out in part; of one that is new, nothing can be there.
+        let present = if found {
+            Present::look(&self.store, assignment.layout, &plan).await?
+        } else {
+            Present::default()
+        };
+        let clock = self.clock.node().clone();
+        let mut fetcher = Fetcher::new(
+            self.footage.clone(),
+            assignment.stream.clone(),
+            clock,
+            self.fragments_per_second,
+        );
+        let mut work = Work::default();
+        for (index, chunk) in plan.chunks.iter().enumerate() {
+            self.chunk(
+                assignment,
+                &plan,
+                &present,
+                &mut fetcher,
+                (index, chunk),
+                &mut work,
+            )
+            .await?;
+        }
+        let mut circumstances = assignment.circumstances;
+        circumstances.gone |= fetcher.stream_is_gone();
+        circumstances.now = self.clock.now().unwrap_or(circumstances.now);
+        settle(&mut work, fetcher, &circumstances)?;
+        let key = assignment.layout.key(File::Manifest(plan.work.piece()));
+        let manifest = Manifest::of(
+            &plan,
+            object,
+            assignment.cause.cloned(),
+            work.objects,
+            work.entries,
+        );
+        self.store.commit(key, manifest).await
+    }
+
+    async fn chunk(
+        &self,
+        assignment: &Assignment<'_>,
+        plan: &Plan,
+        present: &Present,
+        fetcher: &mut Fetcher,
+        (index, chunk): (usize, &Chunk),
+        work: &mut Work,
+    ) -> Result<()> {
+        let (mut at, mut number) = (0, 0);
+        while at < chunk.fragments.len() {
+            let place = (plan.work.piece(), index, number);
+            let rest = &chunk.fragments[at..];
+            let Some(part) = present
+                .part(&self.store, assignment.layout, assignment.stream, place, rest)
+                .await?
+            else {
+                break;
+            };
+            let fragments: Vec<_> = rest[..part.fragments].iter().collect();
+            self.stored(&part.key, part.stored.bytes, &fragments, true);
+            let object = ArchivedObject {
+                key: part.key,
+                sha256: part.stored.sha256,
+                bytes: part.stored.bytes,
+                chunk: index as u32,
+                part: number as u32,
+                flags: part.flags,
+            };
+            work.archived(object, fragments, Vec::new());
+            (at, number) = (at + part.fragments, number + 1);
+        }
+        let wanted = &chunk.fragments[at..];
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut body = self.spool.body()?;
+        let deliveries = fetcher.fetch(wanted, &mut body).await?;
+        let body = Arc::new(body);
+        let delivered = wanted.iter().cloned().zip(deliveries).collect();
+        let (parts, missing) = part::parts(delivered, body.file())?;
+        for (fragment, why) in missing {
+            self.watcher.see(&Event::Done {
+                fragments: 1,
+                bytes: fragment.bytes,
+            });
+            work.entries.push(Entry {
+                fragment,
+                fate: Fate::Unread(why),
+                tags: Vec::new(),
+            });
+        }
+        let mut parts: std::collections::VecDeque<_> = parts.into();
+        while let Some(part) = parts.pop_front() {
+            match self
+                .write(assignment, plan, (index, number, chunk), part, &body)
+                .await?
+            {
+                Ok((part, object)) => {
+                    work.archived(object, part.fragments(), part.tags());
+                    number += 1;
+                }
+                Err(unwritable) => unwritable
+                    .raw()
+                    .into_iter()
+                    .rev()
+                    .for_each(|raw| parts.push_front(raw)),
+            }
+        }
+        let begin = work.entries.len() - chunk.fragments.len();
+        work.entries[begin..].sort_by(|a, b| a.fragment.number.cmp(&b.fragment.number));
+        Ok(())
+    }
+
+    /// Writes a part's file and puts it into S3; the part comes back where no file can be made of it.
+    async fn write(
+        &self,
+        assignment: &Assignment<'_>,
+        plan: &Plan,
+        (index, number, chunk): (usize, usize, &Chunk),
+        part: Part,
+        body: &Arc<Body>,
+    ) -> Result<std::result::Result<(Part, ArchivedObject), Part>> {
+        let output = self.spool.file(&format!("{index}-{number}"));
+        let (container, skew) = (plan.clip.container, chunk.clock_skew);
+        let spooled = body.clone();
+        let (part, output, made) = blocking(move || {
+            let made = part.make(container, skew, spooled.file(), &output)?;
+            Ok((part, output, made))
+        })
+        .await?;
+        let Some(made) = made else { return Ok(Err(part)) };
+        let fragments = part.fragments();
+        let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
+            return Ok(Err(part));
+        };
+        let mut id = assignment.layout.footage_id(plan.work.piece(), index, number);
+        fragments.iter().for_each(|f| id.add(&f.number));
+        let key = assignment
+            .layout
+            .footage(&id.id(), chunk.day(first), first, last, made.kind.extension());
+        let object = NewObject {
+            key,
+            content: Content::File(output.path().to_owned(), made.bytes),
+            sha256: made.sha256,
+            content_type: made.kind.content_type(),
+            metadata: part.metadata(assignment.stream, &made),
+        };
+        let stored = self.store.footage(&object).await?;
+        self.stored(&object.key, stored.bytes, &fragments, false);
+        let object = ArchivedObject {
+            key: object.key,
+            sha256: stored.sha256,
+            bytes: stored.bytes,
+            chunk: index as u32,
+            part: number as u32,
+            flags: made.flags,
+        };
+        Ok(Ok((part, object)))
+    }
+
+    fn stored(&self, key: &str, bytes: u64, fragments: &[&Fragment], found: bool) {
+        self.watcher.see(&Event::Stored { key, bytes, found });
+        let listed = fragments.iter().map(|f| f.bytes).sum();
+        self.watcher.see(&Event::Done {
+            fragments: fragments.len() as u64,
+            bytes: listed,
+        });
+    }
+}
+
+impl Work {
+    fn archived(
+        &mut self,
+        object: ArchivedObject,
+        fragments: Vec<&Fragment>,
+        tags: Vec<Vec<(String, String)>>,
+    ) {
+        let index = self.objects.len() as u32;
+        self.objects.push(object);
+        let tags = tags.into_iter().chain(std::iter::repeat(Vec::new()));
+        self.entries
+            .extend(fragments.into_iter().zip(tags).map(|(fragment, tags)| Entry {
+                fragment: fragment.clone(),
+                fate: Fate::Object(index),
+                tags,
+            }));
+    }
+}
+
+/// Decides what is lost of what could not be read, and whether the work can be committed at all.
+fn settle(work: &mut Work, fetcher: Fetcher, circumstances: &Circumstances) -> Result<()> {
+    let (mut archived, mut open, mut denied) = (0u64, 0u64, None);
+    for entry in &mut work.entries {
+        let Fate::Unread(why) = &entry.fate else {
+            archived += 1;
+            continue;
+        };
+        match circumstances.lost(&entry.fragment, why, None) {
+            Some(reason) => entry.fate = Fate::Lost(reason),
+            None => {
+                open += 1;
+                if why.denied {
+                    denied = Some(why.clone());
+                }
+            }
+        }
+    }
+    let all_denied = work
+        .entries
+        .iter()
+        .all(|e| matches!(&e.fate, Fate::Unread(Unread { denied: true, .. })));
+    match (denied, fetcher.into_failure()) {
+        (Some(why), _) if all_denied => Err(ArchiveError::Denied(why.reason)),
+        // Calls failed and nothing was read: that is KVS's day, not these fragments'.
+        (_, Some(failure)) if archived == 0 && open > 0 => Err(failure.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Runs what computes or waits for the disk where it does not hold up the rest.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(ArchiveError::Media(std::io::Error::other(e).into())),
+    }
+}

@@ -1,0 +1,135 @@
+//! The spool: files on disk for what is too much for memory.
+//!
+//! Everything in it can be had again; all of it goes when the process ends.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::error::{ArchiveError, Result};
+
+/// A folder for spooled files, removed when this is dropped.
+#[derive(Debug)]
+pub struct Spool {
+    folder: TempDir,
+}
+
+impl Spool {
+    /// A folder of its own in `parent`, or where the system keeps temporary files.
+    pub fn new(parent: Option<&Path>) -> Result<Self> {
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = tempfile::Builder::new()
+            .prefix("kvs-archive-")
+            .tempdir_in(&parent)
+            .map_err(|source| ArchiveError::Spool { path: parent, source })?;
+        Ok(Self { folder })
+    }
+
+    /// An empty file for media as they come. Its name is gone at once, so that nothing is left of it whatever happens.
+    pub fn body(&self) -> Result<Body> {
+        let file = tempfile::tempfile_in(self.folder.path()).map_err(|source| ArchiveError::Spool {
+            path: self.folder.path().into(),
+            source,
+        })?;
+        Ok(Body {
+            file,
+            len: 0,
+            folder: self.folder.path().into(),
+        })
+    }
+
+    /// A path for a file that is to be uploaded.
+    pub fn file(&self, name: &str) -> Output {
+        Output {
+            path: self.folder.path().join(name),
+        }
+    }
+}
+
+/// Media as they come, one body behind the other.
+#[derive(Debug)]
+pub struct Body {
+    file: File,
+    len: u64,
+    folder: PathBuf,
+}
+
+impl Body {
+    /// How much is in it.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds bytes at its end.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all_at(bytes, self.len)
+            .map_err(|e| self.failed(e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is behind `len`.
+    pub fn truncate(&mut self, len: u64) -> Result<()> {
+        if len < self.len {
+            self.file.set_len(len).map_err(|e| self.failed(e))?;
+            self.len = len;
+        }
+        Ok(())
+    }
+
+    /// The file, for reading.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn failed(&self, source: io::Error) -> ArchiveError {
+        ArchiveError::Spool {
+            path: self.folder.clone(),
+            source,
+        }
+    }
+}
+
+/// A file that is to be uploaded, removed when this is dropped.
+#[derive(Debug)]
+pub struct Output {
+    path: PathBuf,
+}
+
+impl Output {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it, empty.
+    pub fn create(&self) -> Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&self.path)
+            .map_err(|source| ArchiveError::Spool {
+                path: self.path.clone(),
+                source,
+            })
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // It may never have been made; and the folder goes in any case.
+        std::fs::remove_file(&self.path).ok();
+    }
+}
