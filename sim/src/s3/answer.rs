@@ -27,10 +27,15 @@ pub fn no_content() -> Response {
 
 /// 200 with a document.
 pub fn xml(document: &Element) -> Response {
-    let mut response = Response::new(Body::from(document.document()));
+    text("application/xml", document.document())
+}
+
+/// 200 with a text of a type.
+pub fn text(kind: &'static str, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
     response
         .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

@@ -1,13 +1,17 @@
 //! What an object's writer says about it, from the request's headers and back into answers.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
 
 use super::{
+    acl, encryption,
     error::{Error, Result},
+    lock::Lock,
     request::Call,
-    state::Attributes,
+    state::{Attributes, Bucket},
 };
-use crate::world::ACCOUNT;
 
 /// Headers that come back as they were sent.
 const KEPT: [&str; 7] = [
@@ -34,13 +38,15 @@ const STORAGE_CLASSES: [&str; 8] = [
 /// The longest user metadata in bytes, names and values.
 const MAX_METADATA: usize = 2048;
 
-/// Reads the headers of PutObject, CreateMultipartUpload or CopyObject.
-pub fn read(call: &Call) -> Result<Attributes> {
+/// Reads the headers of PutObject, CreateMultipartUpload or CopyObject; what they leave open the bucket's settings say.
+pub fn read(call: &Call, bucket: &Bucket, now: Timestamp) -> Result<Attributes> {
+    acl::check_object(call, bucket)?;
     let mut attributes = Attributes {
         storage_class: storage_class(call.header("x-amz-storage-class"))?,
-        encryption: encryption(call)?.into_iter().collect(),
+        encryption: encryption::of_new(call, bucket)?,
         tags: tags(call.header("x-amz-tagging").unwrap_or_default())?,
-        ..Attributes::default()
+        lock: Lock::of_new(call, bucket, now)?,
+        headers: BTreeMap::new(),
     };
     let mut metadata = 0;
     for (name, value) in &call.headers {
@@ -83,6 +89,7 @@ pub fn write(attributes: &Attributes, headers: &mut HeaderMap) {
     for (name, value) in attributes.headers.iter().chain(&attributes.encryption) {
         set(headers, name, value);
     }
+    attributes.lock.write(headers);
     if attributes.storage_class != "STANDARD" {
         set(headers, "x-amz-storage-class", &attributes.storage_class);
     }
@@ -107,63 +114,6 @@ fn storage_class(class: Option<&str>) -> Result<String> {
         Ok(class.to_owned())
     } else {
         Err(Error::new("InvalidStorageClass"))
-    }
-}
-
-/// The headers that say how the object is encrypted. Nothing is: this is for those who check that it was asked for.
-fn encryption(call: &Call) -> Result<Vec<(String, String)>> {
-    const ALGORITHM: &str = "x-amz-server-side-encryption";
-    const KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
-    const BUCKET_KEY: &str = "x-amz-server-side-encryption-bucket-key-enabled";
-    if call
-        .header("x-amz-server-side-encryption-customer-algorithm")
-        .is_some()
-    {
-        return Err(Error::because(
-            "NotImplemented",
-            "kvs-sim does not implement customer-provided encryption keys.",
-        ));
-    }
-    let algorithm = call.header(ALGORITHM).unwrap_or("AES256");
-    let mut headers = vec![(ALGORITHM.to_owned(), algorithm.to_owned())];
-    match algorithm {
-        "AES256" if call.header(KEY).is_some() => {
-            return Err(Error::because(
-                "InvalidArgument",
-                "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
-            ));
-        }
-        "AES256" => {}
-        "aws:kms" | "aws:kms:dsse" => {
-            headers.push((
-                KEY.to_owned(),
-                key_arn(call.header(KEY).unwrap_or("aws/s3"), &call.region),
-            ));
-            if call
-                .header(BUCKET_KEY)
-                .is_some_and(|v| v.eq_ignore_ascii_case("true"))
-            {
-                headers.push((BUCKET_KEY.to_owned(), "true".to_owned()));
-            }
-        }
-        _ => {
-            return Err(Error::because(
-                "InvalidArgument",
-                "The encryption method specified is not supported",
-            )
-            .with("ArgumentName", ALGORITHM)
-            .with("ArgumentValue", algorithm));
-        }
-    }
-    Ok(headers)
-}
-
-/// S3 answers with a key's ARN, however it was named.
-fn key_arn(key: &str, region: &str) -> String {
-    if key.starts_with("arn:") {
-        key.to_owned()
-    } else {
-        format!("arn:aws:kms:{region}:{ACCOUNT}:key/{key}")
     }
 }
 

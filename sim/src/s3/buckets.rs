@@ -1,6 +1,7 @@
-//! Buckets: create, head, list, delete, versioning.
+//! Buckets: create, head, list, delete.
 
 use axum::http::header;
+use jiff::Timestamp;
 
 use super::{
     S3,
@@ -8,7 +9,8 @@ use super::{
     attributes::set,
     error::{Error, Result},
     request::Call,
-    state::{Bucket, Event, Versioning},
+    settings_rules,
+    state::{Bucket, Event, State, Versioning},
     xml::Element,
 };
 use crate::{
@@ -26,39 +28,19 @@ pub fn owner(name: &str) -> Element {
 
 impl S3 {
     pub(super) async fn create_bucket(&self, call: &Call, body: Body) -> Result<Response> {
-        let (name, signed) = (call.bucket.clone(), call.region.clone());
-        check_name(&name)?;
+        let name = &call.bucket;
+        check_name(name)?;
         let body = super::body::document(&call.headers, body).await?;
-        let wanted = if body.iter().all(u8::is_ascii_whitespace) {
-            None
+        let configuration = if body.iter().all(u8::is_ascii_whitespace) {
+            Element::new("CreateBucketConfiguration")
         } else {
-            let document = Element::parse(&body, "CreateBucketConfiguration")?;
-            document
-                .get("LocationConstraint")
-                .filter(|l| !l.is_empty())
-                .map(str::to_owned)
+            Element::parse(&body, "CreateBucketConfiguration")?
         };
-        let region = match wanted.as_deref() {
-            Some("EU") => "eu-west-1".to_owned(),
-            Some(wanted) if wanted == DEFAULT_REGION => {
-                return Err(Error::because(
-                    "InvalidLocationConstraint",
-                    "The specified location-constraint is not valid",
-                )
-                .with("LocationConstraint", wanted));
-            }
-            Some(wanted) if signed != DEFAULT_REGION && signed != wanted => {
-                return Err(illegal_location(wanted));
-            }
-            Some(wanted) => wanted.to_owned(),
-            None if signed != DEFAULT_REGION => return Err(illegal_location("unspecified")),
-            None => signed,
-        };
-        let bucket = Bucket::new(&region, self.world.clock.now());
-        self.store.change(|state| match state.buckets.get(&name) {
+        let bucket = new_bucket(call, &configuration, self.world.clock.now())?;
+        self.store.change(|state| match state.buckets.get(name) {
             // Creating a bucket again is no error in us-east-1.
-            Some(own) if own.region == DEFAULT_REGION && region == DEFAULT_REGION => Ok((vec![], ())),
-            Some(_) => Err(Error::new("BucketAlreadyOwnedByYou").with("BucketName", &name)),
+            Some(own) if own.region == DEFAULT_REGION && bucket.region == DEFAULT_REGION => Ok((vec![], ())),
+            Some(_) => Err(Error::new("BucketAlreadyOwnedByYou").with("BucketName", name)),
             None => Ok((
                 vec![Event::Bucket {
                     bucket: name.clone(),
@@ -145,40 +127,6 @@ impl S3 {
         Ok(answer::xml(&document))
     }
 
-    pub(super) async fn put_bucket_versioning(&self, call: &Call, body: Body) -> Result<Response> {
-        let name = call.bucket.clone();
-        let document = call.document(body, "VersioningConfiguration").await?;
-        let versioning = match document.get("Status") {
-            Some("Enabled") => Versioning::Enabled,
-            Some("Suspended") => Versioning::Suspended,
-            _ => return Err(Error::new("MalformedXML")),
-        };
-        self.store.change(|state| {
-            find(&state.buckets, &name)?;
-            Ok((
-                vec![Event::Versioning {
-                    bucket: name.clone(),
-                    versioning,
-                }],
-                (),
-            ))
-        })?;
-        Ok(answer::empty())
-    }
-
-    pub(super) fn get_bucket_versioning(&self, call: &Call) -> Result<Response> {
-        let status = self.bucket(call, |bucket| {
-            Ok(match bucket.versioning {
-                Versioning::Unversioned => None,
-                Versioning::Enabled => Some("Enabled"),
-                Versioning::Suspended => Some("Suspended"),
-            })
-        })?;
-        Ok(answer::xml(
-            &Element::new("VersioningConfiguration").maybe("Status", status),
-        ))
-    }
-
     /// Looks at the request's bucket.
     pub(super) fn bucket<T>(&self, call: &Call, look: impl FnOnce(&Bucket) -> Result<T>) -> Result<T> {
         self.store.read(|state| look(find(&state.buckets, &call.bucket)?))
@@ -190,6 +138,62 @@ pub fn find<'a>(buckets: &'a std::collections::BTreeMap<String, Bucket>, name: &
     buckets
         .get(name)
         .ok_or_else(|| Error::new("NoSuchBucket").with("BucketName", name))
+}
+
+/// A bucket as AWS makes it: nothing public, no access control lists, and what the request asks for.
+fn new_bucket(call: &Call, configuration: &Element, now: Timestamp) -> Result<Bucket> {
+    let wanted = configuration.get("LocationConstraint").filter(|l| !l.is_empty());
+    let region = location(wanted, call.region.as_deref().unwrap_or(DEFAULT_REGION))?;
+    let mut bucket = Bucket::new(&region, now);
+    let ownership = call
+        .header("x-amz-object-ownership")
+        .unwrap_or("BucketOwnerEnforced");
+    if call.header("x-amz-acl").is_some_and(|acl| acl != "private") && ownership == "BucketOwnerEnforced" {
+        return Err(Error::because(
+            "InvalidBucketAclWithObjectOwnership",
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        ));
+    }
+    let mut settings = vec![
+        ("ownershipControls", settings_rules::ownership(ownership)),
+        ("publicAccessBlock", settings_rules::all_blocked()),
+    ];
+    if call
+        .header("x-amz-bucket-object-lock-enabled")
+        .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    {
+        bucket.versioning = Versioning::Enabled;
+        let lock = Element::new("ObjectLockConfiguration").text("ObjectLockEnabled", "Enabled");
+        settings.push(("object-lock", lock));
+    }
+    if let Some(tags) = configuration.child("Tags") {
+        let tags = Element {
+            name: "TagSet".to_owned(),
+            ..tags.clone()
+        };
+        settings.push(("tagging", Element::new("Tagging").push(tags)));
+    }
+    for (name, mut document) in settings {
+        settings_rules::check(name, &mut document, &bucket, &State::default())?;
+        bucket.settings.insert(name.to_owned(), document.document());
+    }
+    Ok(bucket)
+}
+
+/// The region of a new bucket: what it asks for has to fit the region that the request is signed for.
+fn location(wanted: Option<&str>, signed: &str) -> Result<String> {
+    match wanted {
+        Some("EU") => Ok("eu-west-1".to_owned()),
+        Some(DEFAULT_REGION) => Err(Error::because(
+            "InvalidLocationConstraint",
+            "The specified location-constraint is not valid",
+        )
+        .with("LocationConstraint", DEFAULT_REGION)),
+        Some(wanted) if signed != DEFAULT_REGION && signed != wanted => Err(illegal_location(wanted)),
+        Some(wanted) => Ok(wanted.to_owned()),
+        None if signed != DEFAULT_REGION => Err(illegal_location("unspecified")),
+        None => Ok(signed.to_owned()),
+    }
 }
 
 fn illegal_location(wanted: &str) -> Error {

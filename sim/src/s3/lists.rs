@@ -16,7 +16,7 @@ use super::{
 use crate::http::Response;
 
 /// The most entries of a page.
-const MAX_PAGE: usize = 1000;
+pub const MAX_PAGE: usize = 1000;
 
 impl S3 {
     pub(super) fn list_objects_v2(&self, call: &Call) -> Result<Response> {
@@ -125,9 +125,10 @@ impl S3 {
 }
 
 /// How keys are written: as they are, or as a URL has them.
-type Encode = fn(&str) -> String;
+pub type Encode = fn(&str) -> String;
 
-fn encoding(call: &Call) -> Result<Encode> {
+/// How a request wants keys written.
+pub fn encoding(call: &Call) -> Result<Encode> {
     match call.param("encoding-type") {
         None => Ok(str::to_owned),
         Some("url") => Ok(|text| urlencoding::encode(text).replace("%2F", "/")),

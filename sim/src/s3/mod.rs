@@ -1,25 +1,37 @@
 //! S3: buckets and objects as the operator, the AWS CLI and Terraform use them.
 //!
-//! Requests come apart in `request`, are told apart here, and are answered in `buckets`, `objects`, `multipart`, `lists` and
-//! `tagging`. `state` is what is there, `store` where it is kept. Signatures are not verified: any credentials will do.
+//! A request comes apart in `request`, gets its operation's name in `route`, and is answered in the file that is called like
+//! what it is about. `state` is what is there, `store` where it is kept. Signatures are not verified: any credentials will do.
 
+mod acl;
 mod answer;
 mod attributes;
 mod body;
 mod buckets;
 mod checksum;
 mod chunked;
+mod completion;
 mod conditions;
+mod copying;
+mod deletion;
+mod encryption;
 mod error;
+mod inspection;
 mod listing;
 mod lists;
+mod lock;
 mod multipart;
 mod objects;
+mod policy;
 mod range;
 mod request;
+mod route;
+mod settings;
+mod settings_rules;
 mod state;
 mod store;
 mod tagging;
+mod versions;
 mod xml;
 
 use std::sync::Arc;
@@ -29,6 +41,7 @@ use axum::http::Method;
 use self::{
     error::{Error, Result},
     request::Call,
+    settings::SETTINGS,
     store::Store,
 };
 use crate::{
@@ -44,41 +57,6 @@ pub struct S3 {
     /// The endpoint's own name, under which `BUCKET.NAME` is a bucket.
     host: Option<String>,
 }
-
-/// Parts of a query that make a request one about something else than the bucket's or the object's content.
-const SUBRESOURCES: [&str; 31] = [
-    "accelerate",
-    "acl",
-    "analytics",
-    "attributes",
-    "cors",
-    "delete",
-    "encryption",
-    "intelligent-tiering",
-    "inventory",
-    "legal-hold",
-    "lifecycle",
-    "location",
-    "logging",
-    "metrics",
-    "notification",
-    "object-lock",
-    "ownershipControls",
-    "policy",
-    "policyStatus",
-    "publicAccessBlock",
-    "replication",
-    "requestPayment",
-    "restore",
-    "retention",
-    "select",
-    "tagging",
-    "torrent",
-    "uploads",
-    "versioning",
-    "versions",
-    "website",
-];
 
 impl S3 {
     /// The service, with what the data folder keeps of an earlier life.
@@ -105,65 +83,79 @@ impl S3 {
     async fn answer(&self, request: Request) -> Result<Response> {
         let (call, body) = Call::read(request, self.host.as_deref())?;
         call.check_owner()?;
-        let about = SUBRESOURCES.into_iter().find(|name| call.has(name));
-        if call.bucket.is_empty() {
-            return match call.method {
-                Method::GET => self.list_buckets(&call),
-                _ => Err(Error::new("MethodNotAllowed")),
-            };
+        let operation = route::operation(&call).ok_or_else(|| Error::new("MethodNotAllowed"))?;
+        if operation != "CreateBucket" && operation != "GetBucketLocation" {
+            self.check_region(&call)?;
         }
-        if call.key.is_empty() {
-            self.answer_bucket(&call, about, body).await
-        } else {
-            self.answer_object(&call, about, body).await
+        let call = &call;
+        match operation.as_str() {
+            "ListBuckets" => self.list_buckets(call),
+            "CreateBucket" => self.create_bucket(call, body).await,
+            "HeadBucket" => self.head_bucket(call),
+            "DeleteBucket" => self.delete_bucket(call),
+            "GetBucketLocation" => self.get_bucket_location(call),
+            "GetBucketVersioning" => self.get_bucket_versioning(call),
+            "PutBucketVersioning" => self.put_bucket_versioning(call, body).await,
+            "GetBucketPolicy" => self.get_bucket_policy(call),
+            "PutBucketPolicy" => self.put_bucket_policy(call, body).await,
+            "DeleteBucketPolicy" => self.delete_bucket_policy(call),
+            "GetBucketPolicyStatus" => self.get_bucket_policy_status(call),
+            "GetBucketAcl" => self.get_bucket_acl(call),
+            "PutBucketAcl" => self.put_bucket_acl(call, body).await,
+            "ListObjectsV2" => self.list_objects_v2(call),
+            "ListObjects" => self.list_objects(call),
+            "ListObjectVersions" => self.list_object_versions(call),
+            "ListMultipartUploads" => self.list_uploads(call),
+            "DeleteObjects" => self.delete_objects(call, body).await,
+            "PutObject" => self.put_object(call, body).await,
+            "CopyObject" => self.copy_object(call).await,
+            "GetObject" => self.get_object(call, false),
+            "HeadObject" => self.get_object(call, true),
+            "DeleteObject" => self.delete_object(call),
+            "GetObjectAcl" => self.get_object_acl(call),
+            "GetObjectAttributes" => self.get_object_attributes(call),
+            "GetObjectTagging" => self.get_object_tagging(call),
+            "PutObjectTagging" => self.put_object_tagging(call, body).await,
+            "DeleteObjectTagging" => self.delete_object_tagging(call),
+            "GetObjectRetention" => self.get_object_retention(call),
+            "PutObjectRetention" => self.put_object_retention(call, body).await,
+            "GetObjectLegalHold" => self.get_object_legal_hold(call),
+            "PutObjectLegalHold" => self.put_object_legal_hold(call, body).await,
+            "CreateMultipartUpload" => self.create_upload(call),
+            "UploadPart" => self.upload_part(call, body).await,
+            "UploadPartCopy" => self.upload_part_copy(call).await,
+            "CompleteMultipartUpload" => self.complete_upload(call, body).await,
+            "AbortMultipartUpload" => self.abort_upload(call),
+            "ListParts" => self.list_parts(call),
+            other => self.answer_setting(call, other, body).await,
         }
     }
 
-    async fn answer_bucket(&self, call: &Call, about: Option<&str>, body: Body) -> Result<Response> {
-        match (call.method.as_str(), about) {
-            ("PUT", None) => self.create_bucket(call, body).await,
-            ("HEAD", _) => self.head_bucket(call),
-            ("DELETE", None) => self.delete_bucket(call),
-            ("GET", None) if call.param("list-type") == Some("2") => self.list_objects_v2(call),
-            ("GET", None) => self.list_objects(call),
-            ("GET", Some("location")) => self.get_bucket_location(call),
-            ("GET", Some("uploads")) => self.list_uploads(call),
-            ("GET", Some("versioning")) => self.get_bucket_versioning(call),
-            ("PUT", Some("versioning")) => self.put_bucket_versioning(call, body).await,
-            ("POST", Some("delete")) => self.delete_objects(call, body).await,
-            (_, about) => Err(not_built(about)),
+    async fn answer_setting(&self, call: &Call, operation: &str, body: Body) -> Result<Response> {
+        let setting = SETTINGS.iter().find(|s| call.key.is_empty() && call.has(s.query));
+        match (setting, &call.method) {
+            (Some(setting), &Method::GET) => self.get_setting(call, setting),
+            (Some(setting), &Method::PUT) => self.put_setting(call, setting, body).await,
+            (Some(setting), &Method::DELETE) => self.delete_setting(call, setting),
+            // What AWS has and the simulator has not says so, instead of doing something else.
+            _ => Err(Error::because(
+                "NotImplemented",
+                format!("kvs-sim does not implement {operation}."),
+            )),
         }
     }
 
-    async fn answer_object(&self, call: &Call, about: Option<&str>, body: Body) -> Result<Response> {
-        let (upload, copy) = (call.has("uploadId"), call.header("x-amz-copy-source").is_some());
-        match (call.method.as_str(), about) {
-            ("PUT", None) if upload && copy => self.upload_part_copy(call).await,
-            ("PUT", None) if upload => self.upload_part(call, body).await,
-            ("PUT", None) if copy => self.copy_object(call).await,
-            ("PUT", None) => self.put_object(call, body).await,
-            ("HEAD", None) => self.get_object(call, true),
-            ("GET", None) if upload => self.list_parts(call),
-            ("GET", None) => self.get_object(call, false),
-            ("DELETE", None) if upload => self.abort_upload(call),
-            ("DELETE", None) => self.delete_object(call),
-            ("POST", None) if upload => self.complete_upload(call, body).await,
-            ("POST", Some("uploads")) => self.create_upload(call),
-            ("GET", Some("tagging")) => self.get_object_tagging(call),
-            ("PUT", Some("tagging")) => self.put_object_tagging(call, body).await,
-            ("DELETE", Some("tagging")) => self.delete_object_tagging(call),
-            (_, about) => Err(not_built(about)),
+    /// Refuses a request that is signed for another region than the bucket's.
+    fn check_region(&self, call: &Call) -> Result<()> {
+        let region = self
+            .store
+            .read(|state| state.buckets.get(&call.bucket).map(|b| b.region.clone()));
+        match (region, &call.region) {
+            (Some(region), Some(signed)) if region != *signed => Err(Error::new("PermanentRedirect")
+                .with("Endpoint", format!("{}.s3.{region}.amazonaws.com", call.bucket))
+                .with("Bucket", &call.bucket)
+                .header("x-amz-bucket-region", region)),
+            _ => Ok(()),
         }
-    }
-}
-
-/// What AWS has and the simulator has not says so, instead of doing something else.
-fn not_built(about: Option<&str>) -> Error {
-    match about {
-        Some(about) => Error::because(
-            "NotImplemented",
-            format!("kvs-sim does not implement this request of \"{about}\"."),
-        ),
-        None => Error::new("MethodNotAllowed"),
     }
 }

@@ -28,8 +28,8 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     /// The headers.
     pub headers: HeaderMap,
-    /// The region that it is signed for.
-    pub region: String,
+    /// The region that it is signed for, if it is signed.
+    pub region: Option<String>,
 }
 
 impl Call {
@@ -49,14 +49,14 @@ impl Call {
                 .with("Size", key.len().to_string())
                 .with("MaxSizeAllowed", MAX_KEY.to_string()));
         }
-        let query = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+        let query: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
             .map_err(|_| Error::new("InvalidURI"))?;
         let call = Self {
             method: parts.method,
             bucket,
             key: key.to_owned(),
+            region: signed_region(&parts.headers, &query),
             query,
-            region: http::region(&parts.headers),
             headers: parts.headers,
         };
         Ok((call, body))
@@ -114,6 +114,15 @@ impl Call {
         }
         Ok(())
     }
+}
+
+/// The region of the signature, in a header or in the query of a presigned URL.
+fn signed_region(headers: &HeaderMap, query: &[(String, String)]) -> Option<String> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Some(http::region(headers));
+    }
+    let (_, credential) = query.iter().find(|(name, _)| name == "X-Amz-Credential")?;
+    credential.split('/').nth(2).map(str::to_owned)
 }
 
 /// The bucket in the Host header: `BUCKET.localhost`, or `BUCKET.` and the endpoint's own name.

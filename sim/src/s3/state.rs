@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::checksum::{Algorithm, Checksum, Kind};
+use super::{
+    checksum::{Algorithm, Checksum, Kind},
+    lock::Lock,
+};
 
 /// The id of the one version that an unversioned bucket keeps of a key.
 pub const NULL: &str = "null";
@@ -27,6 +30,9 @@ pub struct Bucket {
     /// Whether it keeps old versions.
     #[serde(default)]
     pub versioning: Versioning,
+    /// Its other settings by name, as documents.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// The versions of each key, the oldest first.
     pub keys: BTreeMap<String, Vec<Version>>,
     /// Multipart uploads under way, by id.
@@ -52,6 +58,7 @@ impl Bucket {
             region: region.to_owned(),
             created,
             versioning: Versioning::default(),
+            settings: BTreeMap::new(),
             keys: BTreeMap::new(),
             uploads: BTreeMap::new(),
         }
@@ -127,6 +134,9 @@ pub struct Attributes {
     pub encryption: BTreeMap<String, String>,
     /// The tags.
     pub tags: Vec<(String, String)>,
+    /// What keeps it from being deleted.
+    #[serde(default)]
+    pub lock: Lock,
 }
 
 /// A multipart upload under way.
@@ -195,12 +205,18 @@ pub enum Event {
     UploadGone { bucket: String, id: String },
     /// A bucket's versioning changed.
     Versioning { bucket: String, versioning: Versioning },
-    /// A version's tags changed.
-    Tags {
+    /// One of a bucket's settings changed.
+    Setting {
+        bucket: String,
+        name: String,
+        document: Option<String>,
+    },
+    /// What is said about a version changed: its tags or its lock.
+    Attributes {
         bucket: String,
         key: String,
         id: String,
-        tags: Vec<(String, String)>,
+        attributes: Box<Attributes>,
     },
 }
 
@@ -271,16 +287,29 @@ impl State {
                 }
                 vec![]
             }
-            Event::Tags {
+            Event::Setting {
+                bucket,
+                name,
+                document,
+            } => {
+                if let Some(bucket) = self.buckets.get_mut(&bucket) {
+                    match document {
+                        Some(document) => bucket.settings.insert(name, document),
+                        None => bucket.settings.remove(&name),
+                    };
+                }
+                vec![]
+            }
+            Event::Attributes {
                 bucket,
                 key,
                 id,
-                tags,
+                attributes,
             } => {
                 let versions = self.buckets.get_mut(&bucket).and_then(|b| b.keys.get_mut(&key));
                 let version = versions.into_iter().flatten().find(|v| v.id == id);
                 if let Some(object) = version.and_then(|v| v.object.as_mut()) {
-                    object.attributes.tags = tags;
+                    object.attributes = *attributes;
                 }
                 vec![]
             }

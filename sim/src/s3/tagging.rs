@@ -7,7 +7,7 @@ use super::{
     error::{Error, Result},
     objects::object,
     request::Call,
-    state::{Event, Versioning},
+    state::{Attributes, Event, Versioning},
     xml::Element,
 };
 use crate::http::{Body, Response};
@@ -40,14 +40,18 @@ impl S3 {
 
     fn set_tags(&self, call: &Call, tags: Vec<(String, String)>) -> Result<()> {
         self.store.change(|state| {
-            let (version, _) = object(find(&state.buckets, &call.bucket)?, call)?;
+            let (version, object) = object(find(&state.buckets, &call.bucket)?, call)?;
+            let attributes = Box::new(Attributes {
+                tags,
+                ..object.attributes.clone()
+            });
             let (bucket, key, id) = (call.bucket.clone(), call.key.clone(), version.id.clone());
             Ok((
-                vec![Event::Tags {
+                vec![Event::Attributes {
                     bucket,
                     key,
                     id,
-                    tags,
+                    attributes,
                 }],
                 (),
             ))
