@@ -500,6 +500,137 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
+async fn a_composite_alarm_follows_its_children() {
+    let sim = Sim::start("2026-11-04T15:57:30Z", Settings::default()).await;
+    let put = |name: &str, rule: &str| {
+        sim.client
+            .put_composite_alarm()
+            .alarm_name(name)
+            .alarm_rule(rule)
+            .send()
+    };
+    let error = put("both", "ALARM(door) AND ALARM(porch)").await.unwrap_err();
+    assert_eq!(error.code(), Some("ResourceNotFound"));
+    sim.put_default_alarm("door").await;
+    sim.put_default_alarm("porch").await;
+    let error = put("both", "ALARM(door) AND").await.unwrap_err();
+    assert_eq!(error.code(), Some("ValidationError"));
+    put(
+        "both",
+        "ALARM(door) AND ALARM(\"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:porch\")",
+    )
+    .await
+    .unwrap();
+    put("outer", "ALARM(both)").await.unwrap();
+    let composite = |name: &'static str| {
+        let call = sim
+            .client
+            .describe_alarms()
+            .alarm_types(AlarmType::CompositeAlarm)
+            .alarm_names(name);
+        async { call.send().await.unwrap().composite_alarms()[0].clone() }
+    };
+    assert_eq!(
+        composite("both").await.state_value(),
+        Some(&StateValue::InsufficientData)
+    );
+    // Without its type it is not there.
+    assert!(
+        sim.client
+            .describe_alarms()
+            .alarm_names("both")
+            .send()
+            .await
+            .unwrap()
+            .metric_alarms()
+            .is_empty()
+    );
+    sim.at("2026-11-04T15:58:04Z");
+    let made = composite("both").await;
+    assert_eq!(made.state_value(), Some(&StateValue::Ok));
+    assert_eq!(
+        made.state_reason(),
+        Some(
+            "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:both was created and its alarm rule evaluates to OK"
+        )
+    );
+
+    sim.fragments("door", "2026-11-04T15:58:10Z", 1);
+    sim.at("2026-11-04T16:00:04Z");
+    assert_eq!(composite("both").await.state_value(), Some(&StateValue::Ok));
+    sim.fragments("porch", "2026-11-04T15:59:10Z", 1);
+    sim.at("2026-11-04T16:01:04Z");
+    let fired = composite("both").await;
+    assert_eq!(fired.state_value(), Some(&StateValue::Alarm));
+    assert_eq!(
+        fired.state_reason(),
+        Some(
+            "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:porch transitioned to ALARM at Wednesday 04 November, \
+             2026 16:01:03 UTC"
+        )
+    );
+    let data: serde_json::Value = serde_json::from_str(fired.state_reason_data().unwrap()).unwrap();
+    assert_eq!(data["triggeringAlarms"][0]["state"]["value"], "ALARM");
+    assert_eq!(composite("outer").await.state_value(), Some(&StateValue::Alarm));
+
+    // History has it where it is asked for.
+    let history = sim
+        .client
+        .describe_alarm_history()
+        .alarm_name("both")
+        .send()
+        .await
+        .unwrap();
+    assert!(history.alarm_history_items().is_empty());
+    let history = sim
+        .client
+        .describe_alarm_history()
+        .alarm_name("both")
+        .alarm_types(AlarmType::CompositeAlarm);
+    let history = history.send().await.unwrap();
+    let item = &history.alarm_history_items()[0];
+    assert_eq!(item.history_summary(), Some("Alarm updated from OK to ALARM"));
+    assert_eq!(item.alarm_type(), Some(&AlarmType::CompositeAlarm));
+
+    // What is set by hand stays until a child changes.
+    let set = sim
+        .client
+        .set_alarm_state()
+        .alarm_name("both")
+        .state_value(StateValue::Ok)
+        .state_reason("testing");
+    set.send().await.unwrap();
+    sim.at("2026-11-04T16:02:04Z");
+    assert_eq!(composite("both").await.state_value(), Some(&StateValue::Ok));
+    assert_eq!(composite("outer").await.state_value(), Some(&StateValue::Ok));
+
+    // What a rule names cannot be deleted before it.
+    let error = sim
+        .client
+        .delete_alarms()
+        .alarm_names("porch")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        Some("Cannot delete porch as there are composite alarm(s) depending on it.")
+    );
+    let error = sim
+        .client
+        .delete_alarms()
+        .alarm_names("both")
+        .alarm_names("outer")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("ValidationError"));
+    for name in ["outer", "both", "porch"] {
+        sim.client.delete_alarms().alarm_names(name).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn metrics_are_put_listed_and_read() {
     let settings = Settings {
         early_evaluation: true,

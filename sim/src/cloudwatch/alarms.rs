@@ -1,21 +1,32 @@
 //! Alarms as clients make, change, read and delete them.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{
     CloudWatch,
     book::{Book, Change},
     history::{Configured, Item},
-    model::{Actions, Alarm, AlarmId, MetricAlarm, MetricName, State, StateValue},
+    model::{Actions, Alarm, AlarmId, AlarmKind, MetricAlarm, MetricName, State, StateValue, Watches},
     tags, validate,
 };
 use crate::wire::{Fault, Tag, Time, empty, int, join, tree, typed};
 
-/// How much older the time in an alarm's state is than its history item's: AWS's two clocks never agree.
-const STATE_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(15);
+/// Members of PutMetricAlarm that AWS has and the simulator does not.
+const NOT_SIMULATED: [&str; 9] = [
+    "ExtendedStatistic",
+    "EvaluateLowSampleCountPercentile",
+    "Unit",
+    "ThresholdMetricId",
+    "EvaluationWindow",
+    "WarmUpConfiguration",
+    "EvaluationCriteria",
+    "EvaluationInterval",
+    "ActionConfiguration",
+];
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -28,15 +39,6 @@ struct Named {
 #[serde(rename_all = "PascalCase", default)]
 struct Names {
     alarm_names: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct SetState {
-    alarm_name: Option<String>,
-    state_value: Option<String>,
-    state_reason: Option<String>,
-    state_reason_data: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -96,67 +98,90 @@ impl Alarm {
             state_updated_timestamp: Time(self.state.updated),
             state_transitioned_timestamp: Time(self.state.transitioned),
         })?;
-        Ok(join(join(head, tree(&self.actions)?), tree(&self.watches)?))
+        let watches = match &self.watches {
+            Watches::Metric(metric) => tree(metric.as_ref())?,
+            Watches::Composite(composite) => tree(composite)?,
+        };
+        Ok(join(join(head, tree(&self.actions)?), watches))
     }
 }
 
 impl CloudWatch {
     /// PutMetricAlarm.
     pub(super) fn put_metric_alarm(&self, region: &str, input: &Value) -> Result<Value, Fault> {
-        validate::simulated(input)?;
+        validate::simulated("PutMetricAlarm", input, &NOT_SIMULATED)?;
         let named: Named = typed(input)?;
-        let mut actions: Actions = typed(input)?;
-        let mut watches: MetricAlarm = typed(input)?;
+        let actions: Actions = typed(input)?;
+        let mut metric: MetricAlarm = typed(input)?;
         let name = named.alarm_name.ok_or_else(|| Fault::missing("AlarmName"))?;
         validate::name(&name)?;
         validate::actions(&actions)?;
-        validate::watches(&watches)?;
-        let tags = tags::checked(named.tags)?;
-        actions.actions_enabled.get_or_insert(true);
-        for query in &mut watches.metrics {
+        validate::watches(&metric)?;
+        for query in &mut metric.metrics {
             query.return_data.get_or_insert(true);
         }
-        let now = self.world.clock.now();
         let id = AlarmId {
             region: region.to_owned(),
             name,
         };
-        let mut book = self.book();
-        let (alarm, what) = match book.alarm(&id) {
-            // Tags of an update are ignored, as AWS does; the state stays.
-            Some(old) => (
-                Alarm {
-                    actions,
-                    watches,
-                    configured: now,
-                    ..old.clone()
-                },
-                Configured::Update,
-            ),
-            None => {
-                let state = State {
-                    value: StateValue::InsufficientData,
-                    reason: "Unchecked: Initial alarm creation".into(),
-                    data: None,
-                    updated: now,
-                    transitioned: now,
-                };
-                (
-                    Alarm {
-                        id,
-                        actions,
-                        watches,
-                        configured: now,
-                        state,
-                        tags,
-                    },
-                    Configured::Create,
-                )
-            }
+        let tags = tags::checked(named.tags)?;
+        self.configure(
+            &mut self.book(),
+            id,
+            actions,
+            Watches::Metric(Box::new(metric)),
+            tags,
+        )?;
+        Ok(empty())
+    }
+
+    /// Makes an alarm, or gives one another definition: then its state stays, and tags are ignored, as on AWS.
+    pub(super) fn configure(
+        &self,
+        book: &mut Book,
+        id: AlarmId,
+        mut actions: Actions,
+        watches: Watches,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), Fault> {
+        actions.actions_enabled.get_or_insert(true);
+        let now = self.world.clock.now();
+        let old = book.alarm(&id).cloned();
+        let what = if old.is_some() {
+            Configured::Update
+        } else {
+            Configured::Create
+        };
+        let mut alarm = old.unwrap_or_else(|| Alarm {
+            id,
+            actions: Actions::default(),
+            watches: watches.clone(),
+            configured: now,
+            evaluated: false,
+            state: State {
+                value: StateValue::InsufficientData,
+                reason: "Unchecked: Initial alarm creation".into(),
+                data: None,
+                updated: now,
+                transitioned: now,
+            },
+            tags,
+        });
+        if std::mem::discriminant(&alarm.watches) != std::mem::discriminant(&watches) {
+            return Err(Fault::validation(format!(
+                "{} is the name of an alarm of another type.",
+                alarm.id.name
+            )));
+        }
+        alarm = Alarm {
+            actions,
+            watches,
+            configured: now,
+            evaluated: false,
+            ..alarm
         };
         let item = Item::configuration_update(&alarm, what, now)?;
-        book.commit(vec![Change::Alarm(Box::new(alarm)), Change::Happened(item)])?;
-        Ok(empty())
+        book.commit(vec![Change::Alarm(Box::new(alarm)), Change::Happened(item)])
     }
 
     /// DeleteAlarms.
@@ -168,8 +193,10 @@ impl CloudWatch {
         }
         let now = self.world.clock.now();
         let mut book = self.book();
+        let alarms = found(&book, region, &names.alarm_names)?;
+        deletable(&book, region, &alarms)?;
         let mut changes = vec![];
-        for alarm in found(&book, region, &names.alarm_names)? {
+        for alarm in alarms {
             changes.push(Change::Gone(alarm.id.clone()));
             changes.push(Change::Happened(Item::configuration_update(
                 &alarm,
@@ -204,67 +231,13 @@ impl CloudWatch {
         Ok(empty())
     }
 
-    /// SetAlarmState: until the next evaluation.
-    pub(super) fn set_alarm_state(&self, region: &str, input: &Value) -> Result<Value, Fault> {
-        let input: SetState = typed(input)?;
-        let name = input.alarm_name.ok_or_else(|| Fault::missing("AlarmName"))?;
-        let value = state_value(&input.state_value.ok_or_else(|| Fault::missing("StateValue"))?)?;
-        let reason = input.state_reason.ok_or_else(|| Fault::missing("StateReason"))?;
-        if reason.chars().count() > 1023 {
-            return Err(Fault::validation(
-                "StateReason must have at most 1023 characters.",
-            ));
-        }
-        if let Some(data) = &input.state_reason_data
-            && (data.chars().count() > 4000 || serde_json::from_str::<serde_json::Value>(data).is_err())
-        {
-            return Err(Fault::format(
-                "StateReasonData must be JSON of at most 4000 characters.",
-            ));
-        }
-        let mut book = self.book();
-        let alarm = book
-            .named(region, &name)
-            .cloned()
-            .ok_or_else(|| no_alarm(&name))?;
-        let changes = self.to_state(alarm, value, reason, input.state_reason_data)?;
-        book.commit(changes)?;
-        Ok(empty())
-    }
-
-    /// The changes that bring an alarm into a state: its own, and an item of history if the value is another.
-    pub(super) fn to_state(
-        &self,
-        mut alarm: Alarm,
-        value: StateValue,
-        reason: String,
-        data: Option<String>,
-    ) -> Result<Vec<Change>, Fault> {
-        let now = self.world.clock.now();
-        let updated = now - STATE_BEFORE_HISTORY;
-        let old = alarm.state.clone();
-        let changed = old.value != value;
-        let transitioned = if changed { updated } else { old.transitioned };
-        alarm.state = State {
-            value,
-            reason,
-            data,
-            updated,
-            transitioned,
-        };
-        let mut changes = vec![];
-        if changed {
-            let item = Item::state_update(&alarm.id, &old, &alarm.state, now);
-            changes.push(Change::Happened(
-                item.map_err(|e| Fault::internal(e.to_string()))?,
-            ));
-        }
-        changes.push(Change::Alarm(Box::new(alarm)));
-        Ok(changes)
-    }
-
     /// DescribeAlarms.
     pub(super) fn describe_alarms(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        validate::simulated(
+            "DescribeAlarms",
+            input,
+            &["ChildrenOfAlarmName", "ParentsOfAlarmName"],
+        )?;
         let input: Describe = typed(input)?;
         at_most_100(&input.alarm_names)?;
         if !input.alarm_names.is_empty() && input.alarm_name_prefix.is_some() {
@@ -275,17 +248,13 @@ impl CloudWatch {
         let state = input.state_value.as_deref().map(state_value).transpose()?;
         let max = max_records(input.max_records, 50)?;
         let after = input.next_token.as_deref().map(name_of).transpose()?;
-        let metric_alarms = input
-            .alarm_types
-            .as_ref()
-            .is_none_or(|types| types.iter().any(|t| t == "MetricAlarm"));
         let prefix = input.alarm_name_prefix.as_deref().unwrap_or_default();
         let book = self.book();
         let found: Vec<&Alarm> = book
             .alarms(region)
             .filter(|alarm| {
                 let name = &alarm.id.name;
-                metric_alarms
+                alarm.kind().asked(input.alarm_types.as_deref())
                     && (input.alarm_names.is_empty() || input.alarm_names.contains(name))
                     && name.starts_with(prefix)
                     && state.is_none_or(|state| alarm.state.value == state)
@@ -298,14 +267,16 @@ impl CloudWatch {
             .take(max + 1)
             .collect();
         let next_token = (found.len() > max).then(|| BASE64_URL_SAFE_NO_PAD.encode(&found[max - 1].id.name));
-        let metric_alarms = found
-            .into_iter()
-            .take(max)
-            .map(Alarm::describe)
-            .collect::<Result<_, _>>()?;
+        let (mut metric_alarms, mut composite_alarms) = (vec![], vec![]);
+        for alarm in found.into_iter().take(max) {
+            match alarm.kind() {
+                AlarmKind::MetricAlarm => metric_alarms.push(alarm.describe()?),
+                AlarmKind::CompositeAlarm => composite_alarms.push(alarm.describe()?),
+            }
+        }
         tree(&Described {
             metric_alarms,
-            composite_alarms: vec![],
+            composite_alarms,
             next_token,
         })
     }
@@ -317,12 +288,12 @@ impl CloudWatch {
         let metric = metric.in_region(region);
         let book = self.book();
         let watches = |alarm: &&Alarm| {
-            alarm.watches.metric_name.is_some()
-                && alarm.watches.stat().is_some_and(|stat| {
-                    stat.metric.in_region(region) == metric
-                        && input.statistic.as_ref().is_none_or(|s| *s == stat.stat)
-                        && input.period.is_none_or(|p| Some(p) == stat.period)
-                })
+            let single = alarm.metric().filter(|metric| metric.metric_name.is_some());
+            single.and_then(MetricAlarm::stat).is_some_and(|stat| {
+                stat.metric.in_region(region) == metric
+                    && input.statistic.as_ref().is_none_or(|s| *s == stat.stat)
+                    && input.period.is_none_or(|p| Some(p) == stat.period)
+            })
         };
         let metric_alarms = book
             .alarms(region)
@@ -376,15 +347,41 @@ fn found(book: &Book, region: &str, names: &[String]) -> Result<Vec<Alarm>, Faul
         .collect()
 }
 
-fn no_alarm(name: &str) -> Fault {
+pub(super) fn no_alarm(name: &str) -> Fault {
     Fault::no_alarm(format!("Alarm {name} does not exist."))
 }
 
-fn state_value(text: &str) -> Result<StateValue, Fault> {
+pub(super) fn state_value(text: &str) -> Result<StateValue, Fault> {
     [StateValue::Ok, StateValue::Alarm, StateValue::InsufficientData]
         .into_iter()
         .find(|value| value.as_str() == text)
         .ok_or_else(|| Fault::validation(format!("StateValue {text} is not known.")))
+}
+
+/// What AWS does not let go: more than one composite alarm at a time, and what a composite alarm names.
+fn deletable(book: &Book, region: &str, alarms: &[Alarm]) -> Result<(), Fault> {
+    if alarms
+        .iter()
+        .filter(|alarm| alarm.kind() == AlarmKind::CompositeAlarm)
+        .count()
+        > 1
+    {
+        return Err(Fault::validation(
+            "At most one composite alarm can be deleted in one call.",
+        ));
+    }
+    let stays = |parent: &&Alarm| !alarms.iter().any(|alarm| alarm.id == parent.id);
+    for parent in book.alarms(region).filter(stays) {
+        let Some(rule) = parent.rule() else { continue };
+        let children: Vec<AlarmId> = rule.children().iter().map(|name| parent.id.child(name)).collect();
+        if let Some(alarm) = alarms.iter().find(|alarm| children.contains(&alarm.id)) {
+            return Err(Fault::validation(format!(
+                "Cannot delete {} as there are composite alarm(s) depending on it.",
+                alarm.id.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn name_of(token: &str) -> Result<String, Fault> {

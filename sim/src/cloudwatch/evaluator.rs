@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     CloudWatch,
     evaluate::{Comparison, Missing, Rule, Slot, range},
-    model::{Alarm, MetricAlarm, StateValue},
+    model::{Alarm, MetricAlarm, MetricStat, StateValue},
     reason::{self, About},
     statistics,
 };
@@ -52,6 +52,7 @@ impl CloudWatch {
     pub fn evaluate(&self) -> Result<(), Fault> {
         self.keep_metrics()?;
         let now = self.world.clock.now();
+        self.evaluate_new_composites(&mut self.book())?;
         let alarms: Vec<Alarm> = self.book().all().cloned().collect();
         for alarm in alarms {
             let Some((value, reason, data)) = self.verdict(&alarm, now)? else {
@@ -60,8 +61,7 @@ impl CloudWatch {
             let mut book = self.book();
             // The alarm may have changed meanwhile; then the next evaluation judges it.
             if book.alarm(&alarm.id) == Some(&alarm) {
-                let changes = self.to_state(alarm, value, reason, Some(data))?;
-                book.commit(changes)?;
+                self.transition(&mut book, alarm, value, reason, Some(data))?;
             }
         }
         Ok(())
@@ -69,15 +69,18 @@ impl CloudWatch {
 
     /// The state that an alarm should change to, with reason and reason data.
     fn verdict(&self, alarm: &Alarm, now: Timestamp) -> Result<Option<(StateValue, String, String)>, Fault> {
-        let (Some(rule), Some(stat)) = (rule(&alarm.watches), alarm.watches.stat()) else {
+        let Some(watches) = alarm.metric() else {
+            return Ok(None);
+        };
+        let (Some(rule), Some(stat)) = (rule(watches), watches.stat()) else {
             return Ok(None);
         };
         let about = About {
             statistic: Some(stat.stat.clone()),
-            period: alarm.watches.period(),
-            m_given: alarm.watches.datapoints_to_alarm.is_some(),
+            period: watches.period(),
+            m_given: watches.datapoints_to_alarm.is_some(),
         };
-        let verdict = rule.judge(&self.slots(alarm, &stat.stat, rule.periods, now));
+        let verdict = rule.judge(&self.slots(&alarm.id.region, &stat, rule.periods, now));
         let Some(state) = verdict.state.filter(|state| *state != alarm.state.value) else {
             return Ok(None);
         };
@@ -87,11 +90,9 @@ impl CloudWatch {
         Ok(Some((state, text, data)))
     }
 
-    fn slots(&self, alarm: &Alarm, stat: &str, periods: usize, now: Timestamp) -> Vec<Slot> {
-        let Some(watched) = alarm.watches.stat() else {
-            return vec![];
-        };
-        let metric = watched.metric.in_region(&alarm.id.region);
+    /// The evaluation range of one statistic.
+    fn slots(&self, region: &str, stat: &MetricStat, periods: usize, now: Timestamp) -> Vec<Slot> {
+        let metric = stat.metric.in_region(region);
         let read = |from, to| match (Timestamp::from_second(from), Timestamp::from_second(to)) {
             (Ok(from), Ok(to)) => self.world.metrics.read(&metric, from, to),
             _ => vec![],
@@ -100,9 +101,12 @@ impl CloudWatch {
         let early = self.world.settings.early_evaluation;
         let running = early && !read(minute, minute + 60).is_empty();
         let (end, count) = range(now, early, running, periods);
-        let period = alarm.watches.period();
+        let period = stat.period.unwrap_or(60);
         let from = end - period * count as i64;
-        statistics::slots(statistics::periods(&read(from, end), from, period, count), stat)
+        statistics::slots(
+            statistics::periods(&read(from, end), from, period, count),
+            &stat.stat,
+        )
     }
 }
 

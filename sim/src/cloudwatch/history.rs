@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CloudWatch,
     book::Place,
-    model::{Alarm, AlarmId, State},
+    model::{Alarm, AlarmId, AlarmKind, State},
     reason::date,
 };
 use crate::wire::{Fault, Time, int, tree, typed};
@@ -21,6 +21,8 @@ const DATA: usize = 4095;
 pub struct Item {
     /// The alarm, which may be gone by now.
     pub alarm: AlarmId,
+    /// Its type.
+    pub alarm_kind: AlarmKind,
     /// When the item was written: a little after what it tells of.
     pub at: Timestamp,
     /// Its kind.
@@ -70,19 +72,16 @@ struct StateUpdate<'a> {
 
 impl Item {
     /// A change of state.
-    pub fn state_update(
-        alarm: &AlarmId,
-        old: &State,
-        new: &State,
-        at: Timestamp,
-    ) -> serde_json::Result<Self> {
+    pub fn state_update(alarm: &Alarm, old: &State, at: Timestamp) -> serde_json::Result<Self> {
+        let new = &alarm.state;
         let data = StateUpdate {
             version: "1.0",
             old_state: state_data(old)?,
             new_state: state_data(new)?,
         };
         Ok(Self {
-            alarm: alarm.clone(),
+            alarm: alarm.id.clone(),
+            alarm_kind: alarm.kind(),
             at,
             kind: ItemKind::StateUpdate,
             summary: format!(
@@ -105,6 +104,7 @@ impl Item {
         let data = serde_json::json!({ "version": "1.0", "type": kind, format!("{done}Alarm"): definition });
         Ok(Self {
             alarm: alarm.id.clone(),
+            alarm_kind: alarm.kind(),
             at,
             kind: ItemKind::ConfigurationUpdate,
             summary: format!("Alarm \"{}\" {done}", alarm.id.name),
@@ -186,7 +186,7 @@ struct Output {
 #[serde(rename_all = "PascalCase")]
 struct OutputItem {
     alarm_name: String,
-    alarm_type: &'static str,
+    alarm_type: AlarmKind,
     timestamp: Time,
     history_item_type: ItemKind,
     history_summary: String,
@@ -217,7 +217,7 @@ impl CloudWatch {
         book.forget(now);
         let wanted = |(place, item): &(&Place, &Item)| {
             input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm.name)
-                && input.alarm_types.as_ref().is_none_or(|types| types.iter().any(|t| t == "MetricAlarm"))
+                && item.alarm_kind.asked(input.alarm_types.as_deref())
                 && kind.is_none_or(|kind| kind == item.kind.as_str())
                 && input.start_date.is_none_or(|start| item.at >= start.0)
                 // The wire has whole milliseconds, an item's time may have more.
@@ -235,7 +235,7 @@ impl CloudWatch {
             .take(max)
             .map(|(_, item)| OutputItem {
                 alarm_name: item.alarm.name.clone(),
-                alarm_type: "MetricAlarm",
+                alarm_type: item.alarm_kind,
                 timestamp: Time(item.at),
                 history_item_type: item.kind,
                 history_summary: item.summary.clone(),

@@ -5,6 +5,7 @@
 
 mod alarms;
 mod book;
+mod composite;
 mod data;
 mod evaluate;
 mod evaluator;
@@ -12,6 +13,8 @@ mod history;
 mod log;
 mod model;
 mod reason;
+mod rule;
+mod states;
 mod statistics;
 mod tags;
 mod validate;
@@ -78,6 +81,7 @@ impl CloudWatch {
     fn perform(&self, region: &str, operation: &str, input: &Value) -> Result<Value, Fault> {
         match operation {
             "PutMetricAlarm" => self.put_metric_alarm(region, input),
+            "PutCompositeAlarm" => self.put_composite_alarm(region, input),
             "DescribeAlarms" => self.describe_alarms(region, input),
             "DescribeAlarmsForMetric" => self.describe_alarms_for_metric(region, input),
             "DescribeAlarmHistory" => self.describe_alarm_history(region, input),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rule::Rule;
 use crate::{
     metrics::Metric,
     wire::{flag, float, int},
@@ -207,6 +208,23 @@ impl MetricAlarm {
     }
 }
 
+/// What a composite alarm watches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Composite {
+    /// The rule over the states of other alarms, as text.
+    pub alarm_rule: String,
+}
+
+/// What an alarm watches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Watches {
+    /// Metrics.
+    Metric(Box<MetricAlarm>),
+    /// Other alarms.
+    Composite(Composite),
+}
+
 /// An alarm's state, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -237,6 +255,14 @@ impl AlarmId {
         format!("arn:aws:cloudwatch:{}:{ACCOUNT}:alarm:{}", self.region, self.name)
     }
 
+    /// The alarm that this one's rule calls by name or ARN.
+    pub fn child(&self, name: &str) -> Self {
+        Self::from_arn(name).unwrap_or_else(|| Self {
+            region: self.region.clone(),
+            name: name.to_owned(),
+        })
+    }
+
     /// The alarm that an ARN names, if it is one of this account.
     pub fn from_arn(arn: &str) -> Option<Self> {
         let (region, rest) = arn.strip_prefix("arn:aws:cloudwatch:")?.split_once(':')?;
@@ -256,11 +282,58 @@ pub struct Alarm {
     /// Description and actions.
     pub actions: Actions,
     /// What it watches.
-    pub watches: MetricAlarm,
+    pub watches: Watches,
     /// When it was created or last changed.
     pub configured: Timestamp,
+    /// Whether a composite alarm was evaluated since.
+    pub evaluated: bool,
     /// Its state.
     pub state: State,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+}
+
+impl Alarm {
+    /// What it watches, if that is metrics.
+    pub fn metric(&self) -> Option<&MetricAlarm> {
+        match &self.watches {
+            Watches::Metric(metric) => Some(metric),
+            Watches::Composite(_) => None,
+        }
+    }
+
+    /// Its rule, if it watches other alarms.
+    pub fn rule(&self) -> Option<Rule> {
+        match &self.watches {
+            Watches::Metric(_) => None,
+            Watches::Composite(composite) => Rule::parse(&composite.alarm_rule).ok(),
+        }
+    }
+
+    /// Its type, as requests and answers name it.
+    pub fn kind(&self) -> AlarmKind {
+        match &self.watches {
+            Watches::Metric(_) => AlarmKind::MetricAlarm,
+            Watches::Composite(_) => AlarmKind::CompositeAlarm,
+        }
+    }
+}
+
+/// The types of alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlarmKind {
+    /// On metrics.
+    MetricAlarm,
+    /// On other alarms.
+    CompositeAlarm,
+}
+
+impl AlarmKind {
+    /// Whether a request for some types, or for none in particular, is about this one: then AWS means metric alarms.
+    pub fn asked(self, types: Option<&[String]>) -> bool {
+        match types {
+            None | Some([]) => self == Self::MetricAlarm,
+            Some(types) => types.iter().any(|name| *name == format!("{self:?}")),
+        }
+    }
 }

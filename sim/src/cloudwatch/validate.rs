@@ -11,28 +11,15 @@ use super::{
 };
 use crate::wire::Fault;
 
-/// Members that AWS has and the simulator does not.
-const NOT_SIMULATED: [&str; 9] = [
-    "ExtendedStatistic",
-    "EvaluateLowSampleCountPercentile",
-    "Unit",
-    "ThresholdMetricId",
-    "EvaluationWindow",
-    "WarmUpConfiguration",
-    "EvaluationCriteria",
-    "EvaluationInterval",
-    "ActionConfiguration",
-];
-
 /// Refuses members that would otherwise be ignored without a word.
-pub fn simulated(input: &Value) -> Result<(), Fault> {
+pub fn simulated(operation: &str, input: &Value, not_simulated: &[&str]) -> Result<(), Fault> {
     let members = input
         .as_map()
         .into_iter()
         .flatten()
         .filter_map(|(name, _)| name.as_text());
-    match members.into_iter().find(|name| NOT_SIMULATED.contains(name)) {
-        Some(name) => Err(Fault::not_simulated(&format!("PutMetricAlarm's {name}"))),
+    match members.into_iter().find(|name| not_simulated.contains(name)) {
+        Some(name) => Err(Fault::not_simulated(&format!("{operation}'s {name}"))),
         None => Ok(()),
     }
 }

@@ -1,0 +1,106 @@
+//! Changes of an alarm's state: by hand or by evaluation, they all come through here.
+
+use ciborium::Value;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::{
+    CloudWatch,
+    alarms::{no_alarm, state_value},
+    book::{Book, Change},
+    history::Item,
+    model::{Alarm, State, StateValue},
+};
+use crate::wire::{Fault, empty, typed};
+
+/// How much older the time in an alarm's state is than its history item's: AWS's two clocks never agree.
+const STATE_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(15);
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct SetState {
+    alarm_name: Option<String>,
+    state_value: Option<String>,
+    state_reason: Option<String>,
+    state_reason_data: Option<String>,
+}
+
+impl CloudWatch {
+    /// SetAlarmState: until the next evaluation.
+    pub(super) fn set_alarm_state(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let input: SetState = typed(input)?;
+        let name = input.alarm_name.ok_or_else(|| Fault::missing("AlarmName"))?;
+        let value = state_value(&input.state_value.ok_or_else(|| Fault::missing("StateValue"))?)?;
+        let reason = input.state_reason.ok_or_else(|| Fault::missing("StateReason"))?;
+        if reason.chars().count() > 1023 {
+            return Err(Fault::validation(
+                "StateReason must have at most 1023 characters.",
+            ));
+        }
+        if let Some(data) = &input.state_reason_data
+            && (data.chars().count() > 4000 || serde_json::from_str::<serde_json::Value>(data).is_err())
+        {
+            return Err(Fault::format(
+                "StateReasonData must be JSON of at most 4000 characters.",
+            ));
+        }
+        let mut book = self.book();
+        let alarm = book
+            .named(region, &name)
+            .cloned()
+            .ok_or_else(|| no_alarm(&name))?;
+        self.transition(&mut book, alarm, value, reason, input.state_reason_data)?;
+        Ok(empty())
+    }
+
+    /// Brings an alarm into a state, and the composite alarms that name it into theirs.
+    pub(super) fn transition(
+        &self,
+        book: &mut Book,
+        alarm: Alarm,
+        value: StateValue,
+        reason: String,
+        data: Option<String>,
+    ) -> Result<(), Fault> {
+        let id = alarm.id.clone();
+        let changed = alarm.state.value != value;
+        self.commit_state(book, alarm, value, reason, data)?;
+        if changed {
+            self.evaluate_parents(book, &id)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Brings one alarm into a state: history has an item if the value is another.
+    pub(super) fn commit_state(
+        &self,
+        book: &mut Book,
+        mut alarm: Alarm,
+        value: StateValue,
+        reason: String,
+        data: Option<String>,
+    ) -> Result<(), Fault> {
+        let now = self.world.clock.now();
+        let updated = now - STATE_BEFORE_HISTORY;
+        let old = alarm.state.clone();
+        let changed = old.value != value;
+        let transitioned = if changed { updated } else { old.transitioned };
+        alarm.state = State {
+            value,
+            reason,
+            data,
+            updated,
+            transitioned,
+        };
+        let mut changes = vec![];
+        if changed {
+            let item = Item::state_update(&alarm, &old, now);
+            changes.push(Change::Happened(
+                item.map_err(|e| Fault::internal(e.to_string()))?,
+            ));
+        }
+        changes.push(Change::Alarm(Box::new(alarm)));
+        book.commit(changes)
+    }
+}
