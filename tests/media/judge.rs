@@ -1,4 +1,4 @@
-//! ffmpeg as the judge.
+//! ffmpeg and mkvmerge as the judges.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -109,9 +109,20 @@ pub fn assert_same(name: &str, source: &Packets, found: &Packets) {
     }
 }
 
-/// Decoded from the first frame to the last without a message.
+/// Decoded from the first frame to the last without a message, and read by mkvmerge without a warning.
 pub fn assert_decodes(file: &[u8], extension: &str) {
     let saved = saved(file, extension);
+    let copy = tempfile::NamedTempFile::with_suffix(".mkv").unwrap();
+    let merged = Command::new("mkvmerge")
+        .args(["-q", "-o"])
+        .args([copy.path(), saved.path()])
+        .output();
+    let merged = merged.expect("mkvmerge is installed");
+    assert!(
+        merged.status.success(),
+        "mkvmerge: {}",
+        String::from_utf8_lossy(&merged.stdout)
+    );
     let (_, error) = ffmpeg(&[
         "-v",
         "error",
@@ -124,4 +135,27 @@ pub fn assert_decodes(file: &[u8], extension: &str) {
         "-",
     ]);
     assert_eq!(error, "", "decoding says something");
+}
+
+/// The hashes of a file's decoded pictures.
+pub fn pictures(file: &[u8], extension: &str) -> Vec<String> {
+    let saved = saved(file, extension);
+    let path = saved.path().to_str().unwrap();
+    let (text, _) = ffmpeg(&[
+        "-v",
+        "error",
+        "-i",
+        path,
+        "-map",
+        "0:v",
+        "-f",
+        "framehash",
+        "-hash",
+        "md5",
+        "-",
+    ]);
+    let lines = text.lines().filter(|l| !l.starts_with('#'));
+    lines
+        .filter_map(|l| Some(l.rsplit(',').next()?.trim().to_owned()))
+        .collect()
 }

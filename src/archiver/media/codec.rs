@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use mp4_atom::{Atom, Avcc, Hvcc};
+use mp4_atom::{Avcc, Hvcc};
 
 use super::adts;
 use super::fragment::{Frame, Track};
 use super::nal;
+use super::parameter_sets::{self, Sets, Video};
 use super::spool::{Spool, copy};
 
 /// A codec that MP4 can hold, with what its decoder must know first.
@@ -41,73 +42,54 @@ pub(super) fn recognise<'a>(
     frames: impl Iterator<Item = &'a Frame> + Clone,
 ) -> io::Result<(Codec, Framing)> {
     let found = match track.codec_id.as_str() {
-        "V_MPEG4/ISO/AVC" => h264(spool, track, frames)?,
-        "V_MPEGH/ISO/HEVC" => h265(spool, track, frames)?,
+        "V_MPEG4/ISO/AVC" => video(Video::H264, spool, track, frames)?,
+        "V_MPEGH/ISO/HEVC" => video(Video::H265, spool, track, frames)?,
         id if id == "A_AAC" || id.starts_with("A_AAC/") => aac(spool, track, frames)?,
         _ => None,
     };
     Ok(found.unwrap_or((Codec::Other, Framing::AsIs)))
 }
 
-fn h264<'a>(
+fn video<'a>(
+    video: Video,
     spool: &(impl Spool + ?Sized),
     track: &Track,
     frames: impl Iterator<Item = &'a Frame> + Clone,
 ) -> io::Result<Option<(Codec, Framing)>> {
-    let private = Avcc::decode_body(&mut &track.codec_private[..]).ok();
-    let private =
-        private.filter(|a| !a.sequence_parameter_sets.is_empty() && !a.picture_parameter_sets.is_empty());
-    let length_size = private.as_ref().map_or(4, |a| a.length_size);
+    let private = match video {
+        Video::H264 => parameter_sets::avcc_of(&track.codec_private).map(Codec::H264),
+        Video::H265 => parameter_sets::hvcc_of(&track.codec_private).map(Codec::H265),
+    };
+    let (length_size, known) = match &private {
+        Some(Codec::H264(avcc)) => (avcc.length_size, Sets::from(avcc)),
+        Some(Codec::H265(hvcc)) => (hvcc.length_size_minus_one + 1, Sets::from(hvcc)),
+        _ => (4, Sets::in_private(video, &track.codec_private)?),
+    };
     let Some(framing) = video_framing(spool, length_size, frames.clone())? else {
         return Ok(None);
     };
-    let config = match private {
-        Some(config) => Some(config),
-        None => {
-            let sets = parameter_sets(spool, track, length_size, framing, frames)?;
-            let of = |kind: u8| {
-                sets.iter()
-                    .filter(|s| s[0] & 0x1f == kind)
-                    .cloned()
-                    .collect::<Vec<_>>()
+    let band = match frames.clone().find(|f| f.key) {
+        Some(frame) => {
+            let units = match framing {
+                Framing::StartCodes => nal::start_codes(spool, &frame.data)?,
+                _ => nal::length_prefixed(spool, &frame.data, length_size)?,
             };
-            let (sps, pps) = (of(7), of(8));
-            match (sps.first(), pps.first()) {
-                (Some(first), Some(second)) => Avcc::new(first, second).ok().map(|mut config| {
-                    (config.sequence_parameter_sets, config.picture_parameter_sets) =
-                        (sps.clone(), pps.clone());
-                    config
-                }),
-                _ => None,
-            }
+            Sets::among(video, spool, units.unwrap_or_default())?
         }
+        None => Sets::default(),
     };
-    Ok(config.map(|mut config| {
-        if framing == Framing::StartCodes {
-            config.length_size = 4;
-        }
-        (Codec::H264(config), framing)
-    }))
-}
-
-fn h265<'a>(
-    spool: &(impl Spool + ?Sized),
-    track: &Track,
-    frames: impl Iterator<Item = &'a Frame> + Clone,
-) -> io::Result<Option<(Codec, Framing)>> {
-    let Some(mut config) = Hvcc::decode_body(&mut &track.codec_private[..])
-        .ok()
-        .filter(|h| !h.arrays.is_empty())
-    else {
+    let sets = known.clone().overridden_by(band);
+    if !sets.suffice(video) {
         return Ok(None);
-    };
-    let Some(framing) = video_framing(spool, config.length_size_minus_one + 1, frames)? else {
-        return Ok(None);
-    };
-    if framing == Framing::StartCodes {
-        config.length_size_minus_one = 3;
     }
-    Ok(Some((Codec::H265(config), framing)))
+    let width = if framing == Framing::AsIs { length_size } else { 4 };
+    // A record that says all stays as it is: it may hold more than we know of.
+    let codec = match (private, video) {
+        (Some(codec), _) if sets == known && width == length_size => Some(codec),
+        (_, Video::H264) => parameter_sets::avcc(&sets, width).map(Codec::H264),
+        (_, Video::H265) => parameter_sets::hvcc(&sets, width).map(Codec::H265),
+    };
+    Ok(codec.map(|codec| (codec, framing)))
 }
 
 /// How the frames of a video track are framed; `None` where they differ. A frame that fits neither way is broken, but the
@@ -132,44 +114,6 @@ fn video_framing<'a>(
         (false, true, false) => Some(Framing::StartCodes),
         _ => None,
     })
-}
-
-/// The parameter sets where the private data is no configuration record: in it with start codes, or in the first key frame.
-fn parameter_sets<'a>(
-    spool: &(impl Spool + ?Sized),
-    track: &Track,
-    length_size: u8,
-    framing: Framing,
-    mut frames: impl Iterator<Item = &'a Frame>,
-) -> io::Result<Vec<Vec<u8>>> {
-    let private = &track.codec_private[..];
-    if let Some(units) = nal::start_codes(private, &(0..private.len() as u64))? {
-        return read_units(private, units);
-    }
-    let Some(frame) = frames.find(|f| f.key) else {
-        return Ok(vec![]);
-    };
-    let units = match framing {
-        Framing::StartCodes => nal::start_codes(spool, &frame.data)?,
-        _ => nal::length_prefixed(spool, &frame.data, length_size)?,
-    };
-    read_units(spool, units.unwrap_or_default())
-}
-
-/// Parameter sets are short; what is longer is a picture.
-const PARAMETER_SET: u64 = 4096;
-
-fn read_units(spool: &(impl Spool + ?Sized), units: Vec<Range<u64>>) -> io::Result<Vec<Vec<u8>>> {
-    let short = units.into_iter().filter(|u| u.end - u.start <= PARAMETER_SET);
-    let mut found: Vec<Vec<u8>> = vec![];
-    for unit in short {
-        let mut bytes = vec![0; (unit.end - unit.start) as usize];
-        spool.read_at(unit.start, &mut bytes)?;
-        if !found.contains(&bytes) {
-            found.push(bytes);
-        }
-    }
-    Ok(found)
 }
 
 fn aac<'a>(

@@ -8,6 +8,7 @@
 //! [`Format::write`] writes it.
 
 mod adts;
+mod bits;
 mod block;
 mod codec;
 mod element;
@@ -18,6 +19,7 @@ mod metadata;
 mod mkv;
 mod mp4;
 mod nal;
+mod parameter_sets;
 mod reader;
 mod spool;
 #[cfg(test)]
