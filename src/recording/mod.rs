@@ -14,6 +14,8 @@ mod plan;
 mod progress;
 mod seen;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod status;
 
 use std::{
