@@ -144,6 +144,8 @@ struct World {
     now: i64,
     /// The cluster's clock minus AWS's.
     skew: i64,
+    /// In hours; nothing expires here, but short retention means frequent sweeps.
+    retention: i64,
     dice: Dice,
     fragments: Vec<Fragment>,
     recordings: Vec<Recording>,
@@ -177,9 +179,11 @@ impl World {
             });
         }
         let skew = dice.between(-90_000, 90_000);
+        let retention = if dice.one_in(2) { 1 } else { 24 };
         Self {
             now: START,
             skew,
+            retention,
             fragments,
             recordings: (0..recordings).map(recording).collect(),
             versions: vec![0; recordings],
@@ -198,7 +202,7 @@ impl World {
         Seen {
             now: at(self.now),
             cluster_now: at(self.now + self.skew),
-            stream: Stream::Kept(SignedDuration::from_hours(48)),
+            stream: Stream::Kept(SignedDuration::from_hours(self.retention)),
             jobs: jobs.collect(),
             template: "t".into(),
             checkpoint: Checkpoint::Past,
@@ -554,7 +558,11 @@ impl World {
         }
         let spec = &mut self.recordings[of].spec;
         match (&spec.hold_at, self.dice.roll(3)) {
-            (None, 0) => spec.hold_at = Some(MicroTime(at(self.now - 30_000))),
+            (None, 0) => {
+                // Alarms tell of their end minutes late.
+                let hold = (self.now - self.dice.between(0, 400_000)).max(START + 1);
+                spec.hold_at = Some(MicroTime(at(hold)));
+            }
             (Some(_), 0) => spec.hold_at = None,
             (Some(hold), _) => {
                 let hold = hold.0;
