@@ -210,3 +210,205 @@ const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);
 fn milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    use super::*;
+    use crate::{
+        api::{Recording, SweepStatus},
+        recording::fixture::{at, recording},
+    };
+
+    /// What is due at a time of the morning: starts and ends of slices, sweeps with their `close`, and when to look again.
+    fn told(recording: &Recording, retention: i64, now: &str) -> String {
+        let rules = Rules::new(Span::from_secs(60), Span::from_mins(10));
+        let status = recording.status.clone().unwrap_or_default();
+        let due = due(
+            &recording.spec,
+            &status,
+            Some(SignedDuration::from_hours(retention)),
+            rules,
+            at(now),
+        );
+        let time = |at: Timestamp| at.strftime("%H:%M:%S").to_string();
+        let mut told: Vec<String> = due
+            .now
+            .iter()
+            .map(|task| match task {
+                Task::Slice { from, to, .. } => format!("slice {}-{}", time(*from), time(*to)),
+                Task::Sweep {
+                    number,
+                    through,
+                    close,
+                    ..
+                } => {
+                    format!(
+                        "sweep {number} through {}{}",
+                        time(*through),
+                        if *close { " and close" } else { "" }
+                    )
+                }
+            })
+            .collect();
+        told.extend(due.later.map(|later| format!("later {}", time(later))));
+        told.join(", ")
+    }
+
+    fn micro(time: &str) -> Option<MicroTime> {
+        Some(MicroTime(at(time)))
+    }
+
+    #[test]
+    fn slices_are_cut_when_enough_is_due_or_the_recording_stops() {
+        let mut r = recording("r", at("01:00:00"));
+        assert_eq!(told(&r, 24, "01:00:30"), "later 01:11:00");
+        assert_eq!(told(&r, 24, "01:10:59"), "later 01:11:00");
+        assert_eq!(told(&r, 24, "01:11:00"), "slice 01:00:00-01:10:00");
+        assert_eq!(
+            told(&r, 24, "03:00:00"),
+            "slice 01:00:00-02:59:00",
+            "a backlog makes a longer slice"
+        );
+        r.spec.hold_at = micro("01:05:00");
+        assert_eq!(told(&r, 24, "01:05:30"), "later 01:06:00");
+        assert_eq!(
+            told(&r, 24, "03:00:00"),
+            "slice 01:00:00-01:05:00",
+            "nothing after the hold"
+        );
+        r.status = Some(RecordingStatus {
+            archived_through: micro("01:05:00"),
+            ..Default::default()
+        });
+        assert_eq!(
+            told(&r, 24, "01:07:00"),
+            "later 07:00:00",
+            "only the sweep is left while it is held"
+        );
+        r.spec.hold_at = None;
+        r.spec.end = micro("01:20:00");
+        assert_eq!(told(&r, 24, "01:15:59"), "later 01:16:00");
+        assert_eq!(
+            told(&r, 24, "01:25:00"),
+            "slice 01:05:00-01:20:00",
+            "the end cuts"
+        );
+    }
+
+    #[test]
+    fn short_retention_makes_slices_and_sweeps_frequent() {
+        let mut r = recording("r", at("01:00:00"));
+        r.spec.archive_every = Span::from_hours(1);
+        assert_eq!(
+            told(&r, 1, "01:15:59"),
+            "later 01:16:00",
+            "a quarter of the retention"
+        );
+        r.status = Some(RecordingStatus {
+            archived_through: micro("01:10:00"),
+            ..Default::default()
+        });
+        assert_eq!(
+            told(&r, 1, "01:15:00"),
+            "sweep 0 through 01:10:00, later 01:26:00"
+        );
+        assert_eq!(
+            told(&r, 24, "06:59:00"),
+            "slice 01:10:00-06:58:00, later 07:00:00"
+        );
+        assert_eq!(
+            told(&r, 24, "07:00:00"),
+            "sweep 0 through 01:10:00, slice 01:10:00-06:59:00",
+            "a backlog does not keep the sweep from running"
+        );
+    }
+
+    #[test]
+    fn it_closes_after_two_listings_that_found_nothing_the_second_late_enough() {
+        let mut r = recording("r", at("01:00:00"));
+        r.spec.end = micro("02:00:00");
+        let status = |last, clean_since, unread| {
+            let sweeps = SweepStatus {
+                done: 3,
+                last: micro(last),
+                clean_since,
+                last_manifest: None,
+            };
+            let counts = crate::api::Counts {
+                unread,
+                ..Default::default()
+            };
+            let archived_through = micro("02:00:00");
+            Some(RecordingStatus {
+                archived_through,
+                sweeps: Some(sweeps),
+                counts,
+                ..Default::default()
+            })
+        };
+        for (status, now, expected) in [
+            (status("02:01:30", None, 0), "02:02:00", "later 02:02:30"),
+            (
+                status("02:01:30", None, 0),
+                "02:02:30",
+                "sweep 3 through 02:00:00",
+            ),
+            (
+                status("02:02:30", micro("02:02:30"), 0),
+                "02:03:30",
+                "later 02:10:00",
+            ),
+            (
+                status("02:02:30", micro("02:02:30"), 0),
+                "02:10:00",
+                "sweep 3 through 02:00:00",
+            ),
+            (
+                status("02:10:00", micro("02:02:30"), 0),
+                "02:10:05",
+                "sweep 3 through 02:00:00 and close",
+            ),
+            (
+                status("02:10:00", micro("02:09:30"), 0),
+                "02:10:05",
+                "later 02:11:00",
+            ),
+            // What KVS has not delivered yet keeps it open; the longer it takes, the rarer the tries.
+            (
+                status("02:10:00", micro("02:02:30"), 1),
+                "02:10:05",
+                "later 02:20:00",
+            ),
+            (
+                status("04:00:00", micro("02:02:30"), 1),
+                "04:10:05",
+                "later 04:30:00",
+            ),
+            (
+                status("23:00:00", micro("02:02:30"), 1),
+                "23:59:00",
+                "later 00:00:00",
+            ),
+        ] {
+            r.status = status;
+            assert_eq!(told(&r, 24, now), expected, "{:?}", r.status);
+        }
+    }
+
+    #[test]
+    fn a_slice_past_the_end_moves_the_end() {
+        let mut r = recording("r", at("01:00:00"));
+        r.spec.end = micro("01:05:00");
+        r.status = Some(RecordingStatus {
+            archived_through: micro("01:09:00"),
+            ..Default::default()
+        });
+        assert_eq!(
+            window_end(&r.spec, r.status.as_ref().unwrap()),
+            Some(at("01:09:00"))
+        );
+        assert_eq!(told(&r, 24, "01:09:30"), "sweep 0 through 01:09:00");
+    }
+}

@@ -341,3 +341,168 @@ fn default_resources() -> ResourceRequirements {
         claims: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::fixture::{at, recording};
+
+    fn made(recording: &Recording, task: &Task) -> Job {
+        let settings = JobSettings {
+            image: "registry/kvs-operator:1".into(),
+            endpoint_url: Some("http://10.0.0.1:4600".into()),
+            credentials_secret: Some("aws".into()),
+            settle: Span::from_secs(60),
+            ..Default::default()
+        };
+        job(recording, task, &JobTemplate::default(), &settings, 2).unwrap()
+    }
+
+    fn slice(from: &str, to: &str) -> Task {
+        Task::Slice {
+            from: at(from),
+            to: at(to),
+            predecessor: None,
+        }
+    }
+
+    #[test]
+    fn the_name_is_of_the_recording_and_the_start_alone() {
+        let long = recording(&"front-door-".repeat(5)[..52], at("01:00:00"));
+        let first = name(&long, &slice("01:00:00", "01:10:00"));
+        assert!(first.len() <= 63 && first.starts_with("front-door-"), "{first}");
+        assert_eq!(
+            first,
+            name(&long, &slice("01:00:00", "05:00:00")),
+            "the end may be another"
+        );
+        assert_ne!(first, name(&long, &slice("01:10:00", "05:00:00")));
+        let sweep = |number, close| Task::Sweep {
+            number,
+            through: at("02:00:00"),
+            predecessor: None,
+            close,
+        };
+        assert_eq!(name(&long, &sweep(1, false)), name(&long, &sweep(1, true)));
+        assert_ne!(name(&long, &sweep(1, false)), name(&long, &sweep(2, false)));
+        let mut remade = long.clone();
+        remade.metadata.uid = Some("another".into());
+        assert_eq!(
+            first,
+            name(&remade, &slice("01:00:00", "01:10:00")),
+            "a rebuilt cluster finds it"
+        );
+    }
+
+    #[test]
+    fn the_request_comes_back_and_carries_no_secret() {
+        let task = slice("01:00:00", "01:10:00");
+        let job = made(&recording("r", at("01:00:00")), &task);
+        let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+        let args = pod.containers[0].args.as_ref().unwrap();
+        let request: ArchiveRequest = serde_json::from_str(&args[2]).unwrap();
+        assert_eq!(
+            (&args[0][..], &args[1][..], &request.task),
+            ("archive", "--request", &task)
+        );
+        assert_eq!(
+            serde_json::from_str::<Task>(&job.annotations()[TASK]).unwrap(),
+            task
+        );
+        let environment = pod.containers[0].env.as_ref().unwrap();
+        assert!(
+            environment
+                .iter()
+                .all(|v| !v.name.contains("SECRET") && !v.name.contains("KEY")),
+            "{environment:?}"
+        );
+        let from = pod.containers[0].env_from.as_ref().unwrap()[0]
+            .secret_ref
+            .as_ref()
+            .unwrap();
+        assert_eq!(from.name, "aws");
+    }
+
+    #[test]
+    fn the_pod_can_do_nothing_that_it_need_not() {
+        let job = made(&recording("r", at("01:00:00")), &slice("01:00:00", "01:10:00"));
+        let spec = job.spec.unwrap();
+        assert_eq!(
+            (spec.ttl_seconds_after_finished, spec.backoff_limit),
+            (None, Some(2))
+        );
+        let pod = spec.template.spec.unwrap();
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        assert_eq!(pod.service_account_name.as_deref(), Some("kvs-archiver"));
+        let of_pod = pod.security_context.unwrap();
+        assert_eq!(
+            (of_pod.run_as_non_root, of_pod.run_as_user),
+            (Some(true), Some(65532))
+        );
+        let container = &pod.containers[0];
+        let limits = container.security_context.clone().unwrap();
+        assert_eq!(
+            (
+                limits.read_only_root_filesystem,
+                limits.allow_privilege_escalation
+            ),
+            (Some(true), Some(false))
+        );
+        assert_eq!(limits.capabilities.unwrap().drop, Some(vec!["ALL".into()]));
+        let spool = pod
+            .volumes
+            .unwrap()
+            .remove(0)
+            .empty_dir
+            .unwrap()
+            .size_limit
+            .unwrap();
+        assert_eq!(spool.0, "4Gi");
+    }
+
+    #[test]
+    fn metadata_is_left_alone_at_aws() {
+        let job = |settings: &JobSettings| {
+            let r = recording("r", at("01:00:00"));
+            let job = job(
+                &r,
+                &slice("01:00:00", "01:10:00"),
+                &JobTemplate::default(),
+                settings,
+                0,
+            )
+            .unwrap();
+            job.spec.unwrap().template.spec.unwrap().containers.remove(0)
+        };
+        let at_aws = job(&JobSettings::default());
+        let names: Vec<_> = at_aws.env.unwrap().into_iter().map(|v| v.name).collect();
+        assert_eq!(
+            names,
+            ["AWS_REGION", "TMPDIR"],
+            "instance metadata may be where credentials come from"
+        );
+        assert_eq!(at_aws.env_from, None);
+    }
+
+    #[test]
+    fn a_recording_that_goes_owns_no_new_job() {
+        let mut r = recording("r", at("01:00:00"));
+        let task = slice("01:00:00", "01:10:00");
+        assert_eq!(made(&r, &task).owner_references().len(), 1);
+        r.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(
+            "02:00:00",
+        )));
+        assert_eq!(made(&r, &task).owner_references().len(), 0);
+    }
+
+    #[test]
+    fn only_by_hand_the_end_is_part_of_what_it_is() {
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+        let mut r = recording("r", at("01:00:00"));
+        let before = name(&r, &slice("01:00:00", "01:10:00"));
+        r.spec.end = Some(MicroTime(at("02:00:00")));
+        assert_eq!(before, name(&r, &slice("01:00:00", "01:10:00")));
+        r.spec.cause = None;
+        assert_ne!(before, name(&r, &slice("01:00:00", "01:10:00")));
+    }
+}

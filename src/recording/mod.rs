@@ -7,6 +7,8 @@ mod act;
 mod admission;
 mod due;
 mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod job;
 mod notes;
 mod observe;

@@ -360,3 +360,203 @@ fn container(pod: &Pod) -> Option<&ContainerStatus> {
         .iter()
         .find(|c| c.name == job::CONTAINER)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::recording::fixture::at;
+
+    /// A Job with that status and one pod with that status, read at 02:00.
+    fn read(job: Value, pod: Option<Value>, refused: &[&str]) -> JobState {
+        let job: Job = serde_json::from_value(json!({
+            "metadata": { "name": "j", "uid": "u", "creationTimestamp": at("01:00:00") },
+            "spec": { "template": {}, "suspend": job.get("suspend") },
+            "status": job,
+        }))
+        .unwrap();
+        let pods: Vec<Pod> = pod
+            .into_iter()
+            .map(|status| {
+                let owner = json!([{ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" }]);
+                serde_json::from_value(json!({ "metadata": { "ownerReferences": owner }, "status": status }))
+                    .unwrap()
+            })
+            .collect();
+        let refused: Vec<String> = refused.iter().map(|&message| message.into()).collect();
+        SeenJob::read(&job, &pods, &refused, true, at("02:00:00")).state
+    }
+
+    fn complete() -> Value {
+        json!({ "conditions": [{ "type": "Complete", "status": "True", "lastTransitionTime": at("01:30:00") }] })
+    }
+
+    fn failed(reason: &str) -> Value {
+        json!({ "conditions": [
+            { "type": "Failed", "status": "True", "reason": reason, "message": "m", "lastTransitionTime": at("01:30:00") }
+        ] })
+    }
+
+    fn ended(code: i32, message: &str) -> Value {
+        let terminated =
+            json!({ "exitCode": code, "message": message, "reason": "Error", "finishedAt": at("01:29:00") });
+        json!({ "phase": "Failed", "containerStatuses": [container(json!({ "terminated": terminated }))] })
+    }
+
+    fn container(state: Value) -> Value {
+        json!({ "name": "archive", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+    }
+
+    fn pending(waiting: &str) -> Value {
+        let state = json!({ "waiting": { "reason": waiting, "message": "why" } });
+        json!({ "phase": "Pending", "containerStatuses": [container(state)] })
+    }
+
+    fn report(outcome: &str) -> String {
+        json!({ "version": 1, "outcome": outcome, "counts": {}, "error": "the cause" }).to_string()
+    }
+
+    fn reason(state: JobState) -> Reason {
+        match state {
+            JobState::Done {
+                at: ended,
+                result: Err(failure),
+            } => {
+                assert_eq!(ended, at("01:30:00"));
+                failure.reason
+            }
+            JobState::Waiting {
+                blocked: Some(failure),
+                ..
+            } => failure.reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_report_counts_whatever_became_of_the_job() {
+        for job in [complete(), failed("DeadlineExceeded")] {
+            let JobState::Done { result: Ok(read), .. } =
+                read(job, Some(ended(0, &report("Committed"))), &[])
+            else {
+                panic!("not read")
+            };
+            assert_eq!(read.outcome, Outcome::Committed);
+        }
+    }
+
+    #[test]
+    fn why_a_job_failed_is_told_apart() {
+        let oom = json!({ "phase": "Failed", "containerStatuses": [container(json!({ "terminated": {
+            "exitCode": 137, "reason": "OOMKilled", "finishedAt": at("01:29:00") } }))] });
+        let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" });
+        let drained =
+            json!({ "phase": "Failed", "conditions": [{ "type": "DisruptionTarget", "status": "True" }] });
+        for (job, pod, expected) in [
+            (complete(), None, Reason::ResultLost),
+            (complete(), Some(ended(0, "not JSON")), Reason::ResultLost),
+            (failed("BackoffLimitExceeded"), None, Reason::ResultLost),
+            (
+                failed("BackoffLimitExceeded"),
+                Some(ended(1, &report("TryAgain"))),
+                Reason::TryAgain,
+            ),
+            (
+                failed("PodFailurePolicy"),
+                Some(ended(4, &report("Denied"))),
+                Reason::AccessDenied,
+            ),
+            (
+                failed("PodFailurePolicy"),
+                Some(ended(3, &report("Conflict"))),
+                Reason::Conflict,
+            ),
+            (
+                failed("BackoffLimitExceeded"),
+                Some(ended(101, "")),
+                Reason::Crashed,
+            ),
+            (failed("BackoffLimitExceeded"), Some(oom), Reason::OutOfMemory),
+            (failed("BackoffLimitExceeded"), Some(evicted), Reason::Evicted),
+            (failed("BackoffLimitExceeded"), Some(drained), Reason::Evicted),
+            (
+                failed("DeadlineExceeded"),
+                Some(ended(143, "")),
+                Reason::DeadlineExceeded,
+            ),
+            (
+                failed("DeadlineExceeded"),
+                Some(pending("ImagePullBackOff")),
+                Reason::ImageNotPulled,
+            ),
+        ] {
+            assert_eq!(
+                reason(read(job.clone(), pod.clone(), &[])),
+                expected,
+                "{job} {pod:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_running_is_told_apart() {
+        let unschedulable = json!({ "phase": "Pending", "conditions": [
+            { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes" }] });
+        for (pod, refused, expected) in [
+            (Some(pending("ImagePullBackOff")), &[][..], Reason::ImageNotPulled),
+            (
+                Some(pending("CreateContainerConfigError")),
+                &[],
+                Reason::ContainerNotStarted,
+            ),
+            (Some(unschedulable), &[], Reason::Unschedulable),
+            (
+                None,
+                &["exceeded quota: q", r#"serviceaccount "a" not found"#],
+                Reason::ServiceAccountMissing,
+            ),
+        ] {
+            assert_eq!(reason(read(json!({}), pod, refused)), expected);
+        }
+        let starting = read(json!({}), Some(pending("ContainerCreating")), &[]);
+        assert_eq!(
+            starting,
+            JobState::Waiting {
+                since: at("01:00:00"),
+                blocked: None
+            }
+        );
+    }
+
+    #[test]
+    fn a_job_gives_up_its_place_ten_minutes_after_its_last_pod() {
+        let between_pods = read(json!({ "startTime": at("01:05:00") }), Some(ended(1, "")), &[]);
+        assert_eq!(
+            between_pods,
+            JobState::Waiting {
+                since: at("01:29:00"),
+                blocked: None
+            }
+        );
+        let running =
+            json!({ "phase": "Running", "containerStatuses": [container(json!({ "running": {} }))] });
+        assert_eq!(read(json!({}), Some(running), &[]), JobState::Running);
+        assert_eq!(read(json!({ "suspend": true }), None, &[]), JobState::Suspended);
+        let job = |state| SeenJob {
+            name: "j".into(),
+            uid: "u".into(),
+            own: false,
+            task: None,
+            failures: 0,
+            template: String::new(),
+            deleting: false,
+            retired: false,
+            state,
+        };
+        let waiting = job(between_pods);
+        assert!(waiting.holds_place(at("01:38:59")) && !waiting.holds_place(at("01:39:00")));
+        assert!(job(JobState::Running).holds_place(at("09:00:00")));
+        assert!(!job(JobState::Suspended).holds_place(at("01:00:00")));
+    }
+}

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::{
     due::{self, Rules},
     failure::{Failure, Reason},
+    fixture,
     plan::{FINALIZER, Plan, is_final, plan},
     seen::{Checkpoint, JobState, Seen, SeenJob, Stream},
     status::status,
@@ -185,7 +186,9 @@ impl World {
             skew,
             retention,
             fragments,
-            recordings: (0..recordings).map(recording).collect(),
+            recordings: (0..recordings)
+                .map(|number| fixture::recording(&format!("r{number}"), at(START)))
+                .collect(),
             versions: vec![0; recordings],
             folders: (0..recordings).map(|_| Folder::default()).collect(),
             jobs: Vec::new(),
@@ -355,7 +358,7 @@ impl World {
 
     /// Something happens to some Job.
     fn happen(&mut self) {
-        self.jobs.retain(|job| !(job.seen.deleting && !job.is_active()));
+        self.jobs.retain(|job| !job.seen.deleting || job.is_active());
         if self.jobs.is_empty() {
             return;
         }
@@ -680,25 +683,6 @@ impl Folder {
             .chain(self.sweeps.values())
             .any(|manifest| manifest.unread.contains(&fragment))
     }
-}
-
-fn recording(number: usize) -> Recording {
-    let mut recording: Recording = serde_json::from_value(serde_json::json!({
-        "apiVersion": "kvs-operator.io/v1alpha1",
-        "kind": "Recording",
-        "metadata": { "name": format!("r{number}"), "namespace": "ns", "generation": 1 },
-        "spec": {
-            "streamName": "s",
-            "streamARN": "arn:aws:kinesisvideo:eu-west-1:111122223333:stream/s/1700000000000",
-            "region": "eu-west-1",
-            "start": at(START),
-            "cause": { "policy": "p" },
-            "destination": { "s3": { "bucket": "bucket" } },
-        },
-    }))
-    .unwrap();
-    recording.spec.archive_every = "10m".parse().unwrap();
-    recording
 }
 
 proptest! {
