@@ -74,6 +74,20 @@ struct Put {
     region: String,
 }
 
+/// Ready when someone interrupts or ends the program.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if speed > 0.0 && f64::is_finite(speed) => Ok(speed),
@@ -119,7 +133,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             } else {
                 Pace::Speed(put.speed)
             };
-            camera::run(camera::Options {
+            let options = camera::Options {
                 file: put.file,
                 stream: put.stream,
                 start: put.start,
@@ -127,8 +141,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 loops: put.loops,
                 endpoint: put.endpoint,
                 region: put.region,
-            })
-            .await?;
+            };
+            camera::run(options, interrupted()).await?;
         }
     }
     Ok(())

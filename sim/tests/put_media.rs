@@ -279,7 +279,9 @@ async fn the_camera_resends_after_a_cut_what_was_not_acknowledged() {
     let proxy = cutting_proxy(service.address.clone(), vec![100_000, 100_000, 300_000, 700_000]).await;
     let mut through = service.options(&footage(), "cam", 1);
     through.endpoint = format!("http://{proxy}");
-    kvs_sim::camera::run(through).await.unwrap();
+    kvs_sim::camera::run(through, std::future::pending())
+        .await
+        .unwrap();
     let mut sent: Vec<i64> = service
         .ledger("cam")
         .await

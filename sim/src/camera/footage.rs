@@ -1,23 +1,11 @@
-//! A video file as fragments: read through the `ffmpeg` program, cut at key frames.
+//! Footage as fragments: cut at key frames, so that the service takes each.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufWriter, Read, Write},
-    os::unix::fs::FileExt,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
 
-use anyhow::{Context, bail, ensure};
-use jiff::Timestamp;
+use anyhow::bail;
 
-use crate::kvs::mkv::{
-    element,
-    header::Header,
-    ids,
-    reader::{Event, Reader},
-};
+use super::source::{Frame, Source};
+use crate::kvs::mkv::{element, header::Header, ids};
 
 /// Key frames further apart than this (ms) make the file be encoded again: a fragment lasts at most 20 s, and short ones
 /// arrive sooner.
@@ -31,19 +19,6 @@ const FRAGMENT_AT_MOST: i64 = 20_000;
 
 /// Fragments of footage without video are this long (ms).
 const AUDIO_FRAGMENT: i64 = 2_000;
-
-/// A frame; its bytes are in the spool.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame {
-    /// Its track's number.
-    pub track: u64,
-    /// Its time since the footage's first frame, in ms.
-    pub at: i64,
-    /// Whether it is a key frame.
-    pub keyframe: bool,
-    offset: u64,
-    len: usize,
-}
 
 /// The footage.
 #[derive(Debug)]
@@ -62,8 +37,7 @@ pub struct Footage {
 impl Footage {
     /// Reads a file.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
-        ensure!(file.exists(), "{} does not exist", file.display());
-        let read = Source::file(file, &["-c", "copy"])?;
+        let read = Source::file(file)?;
         let gap = read.longest_gap();
         if gap <= KEY_FRAMES_AT_MOST {
             return read.cut(vec![]);
@@ -77,11 +51,7 @@ impl Footage {
             file.display(),
             gap as f64 / 1000.0
         );
-        let encode = [
-            "-c:a", "copy", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "0",
-        ];
-        let every = ["-force_key_frames", "expr:gte(t,n_forced*2)"];
-        Source::file(file, &[&encode[..], &every[..]].concat())?.cut(vec![note])
+        Source::file_encoded(file)?.cut(vec![note])
     }
 
     /// The bytes of a frame.
@@ -119,96 +89,7 @@ impl Footage {
     }
 }
 
-/// All frames of a file, in the order of the file.
-struct Source {
-    header: Header,
-    raw_header: Vec<u8>,
-    frames: Vec<Frame>,
-    spool: File,
-}
-
 impl Source {
-    fn file(file: &Path, codecs: &[&str]) -> anyhow::Result<Self> {
-        let mut ffmpeg = Command::new("ffmpeg")
-            .args(["-nostdin", "-v", "error", "-fflags", "+genpts", "-i"])
-            .arg(file)
-            // The first video that is no cover picture, and the first audio.
-            .args(["-map", "0:V:0?", "-map", "0:a:0?", "-sn", "-dn"])
-            .args(codecs)
-            .args(["-f", "matroska", "pipe:1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("the ffmpeg program is needed to read video files (Debian: apt-get install ffmpeg)")?;
-        let errors = ffmpeg.stderr.take().context("ffmpeg's messages")?;
-        let errors = std::thread::spawn(move || std::io::read_to_string(errors).unwrap_or_default());
-        let output = ffmpeg.stdout.take().context("ffmpeg's output")?;
-        let read = Self::matroska(output);
-        let status = ffmpeg.wait()?;
-        let errors = errors.join().unwrap_or_default();
-        ensure!(
-            status.success(),
-            "ffmpeg cannot make Matroska of {}: {}",
-            file.display(),
-            errors.trim()
-        );
-        read.with_context(|| format!("what ffmpeg makes of {}", file.display()))
-    }
-
-    fn matroska(mut input: impl Read) -> anyhow::Result<Self> {
-        let spool = tempfile::tempfile()?;
-        let mut writer = BufWriter::new(spool.try_clone()?);
-        let mut reader = Reader::default();
-        let (mut header, mut raw_header) = (Header::default(), vec![]);
-        let (mut frames, mut offset, mut cluster) = (vec![], 0u64, 0i64);
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let len = input.read(&mut buffer)?;
-            if len == 0 {
-                break;
-            }
-            reader.push(&buffer[..len], Timestamp::UNIX_EPOCH);
-            while let Some(event) = reader.read()? {
-                match event {
-                    Event::Header { header: read, raw } => (header, raw_header) = (read, raw.to_vec()),
-                    Event::Timestamp { ticks, .. } => cluster = i64::try_from(ticks)?,
-                    Event::Block { block, head, raw } => {
-                        let at = header.millis(cluster + i64::from(block.relative));
-                        for range in block.frames {
-                            let bytes = &raw[head..][range];
-                            writer.write_all(bytes)?;
-                            let (track, keyframe, len) = (block.track, block.keyframe, bytes.len());
-                            frames.push(Frame {
-                                track,
-                                at,
-                                keyframe,
-                                offset,
-                                len,
-                            });
-                            offset += len as u64;
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        writer.flush()?;
-        ensure!(!frames.is_empty(), "there is no video and no audio in it");
-        ensure!(
-            header.scale == 1_000_000,
-            "its unit of time is not the millisecond"
-        );
-        let first = frames.iter().map(|f| f.at).min().unwrap_or(0);
-        frames.iter_mut().for_each(|f| f.at -= first);
-        Ok(Self {
-            header,
-            raw_header,
-            frames,
-            spool,
-        })
-    }
-
     fn video(&self) -> Option<u64> {
         self.header.tracks.iter().find(|t| t.kind == 1).map(|t| t.number)
     }

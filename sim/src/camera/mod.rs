@@ -6,10 +6,12 @@ pub mod connection;
 pub mod footage;
 pub mod pace;
 pub mod send;
+pub mod source;
 
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 
 use self::{connection::Service, footage::Footage, pace::Pace, send::Sender};
 
@@ -32,8 +34,9 @@ pub struct Options {
     pub region: String,
 }
 
-/// Sends. Ends with an error where the service refused anything.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+/// Sends, until all is sent or `stop` is ready: then the fragment under way is the last. Ends with an error where the service
+/// refused anything.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let service = Service {
         endpoint: options.endpoint.clone(),
         region: options.region.clone(),
@@ -61,7 +64,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         "to stream {} at {}, from {start}, {}",
         options.stream, options.endpoint, options.pace
     );
-    Sender::new(service, stream, footage, start, options.pace, options.loops)
-        .run()
-        .await
+    let (say_stop, stopped) = watch::channel(false);
+    let sending = Sender::new(
+        service,
+        stream,
+        footage,
+        (start, options.pace, options.loops),
+        stopped,
+    )
+    .run();
+    tokio::pin!(sending);
+    tokio::select! {
+        result = &mut sending => return result,
+        () = stop => say_stop.send_replace(true),
+    };
+    sending.await
 }

@@ -1,6 +1,13 @@
 //! Sends footage: paced, acknowledged, and again from the first fragment that was not acknowledged when a connection is cut.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -8,12 +15,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     connection::{Refused, Service, Stream},
-    footage::{Footage, Frame},
+    footage::Footage,
     pace::Pace,
+    source::Frame,
 };
 use crate::kvs::mkv::{element, ids, tags};
 
@@ -27,7 +38,9 @@ pub struct Sender {
     footage: Arc<Footage>,
     start: i64,
     pace: Pace,
-    loops: u64,
+    /// The number of fragments to send, over all loops; fewer once someone says stop.
+    end: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
     /// The first fragment, counted over all loops, that is not acknowledged.
     next: u64,
     frames: u64,
@@ -52,23 +65,28 @@ enum Ended {
 }
 
 impl Sender {
-    /// For footage that begins at `start`.
+    /// For footage that begins at `start`, until it is sent `loops` times (0: for ever) or `stop` says so.
     pub fn new(
         service: Service,
         stream: Stream,
         footage: Footage,
-        start: Timestamp,
-        pace: Pace,
-        loops: u64,
+        (start, pace, loops): (Timestamp, Pace, u64),
+        stop: watch::Receiver<bool>,
     ) -> Self {
-        let start = start.as_millisecond();
+        let count = footage.fragments.len() as u64;
+        let end = if loops == 0 {
+            u64::MAX
+        } else {
+            loops.saturating_mul(count)
+        };
         Self {
             service,
             stream,
             footage: Arc::new(footage),
-            start,
+            start: start.as_millisecond(),
             pace,
-            loops,
+            end: Arc::new(AtomicU64::new(end)),
+            stop,
             next: 0,
             frames: 0,
         }
@@ -113,26 +131,20 @@ impl Sender {
         }
     }
 
-    fn total(&self) -> u64 {
-        if self.loops == 0 {
-            u64::MAX
-        } else {
-            self.loops.saturating_mul(self.footage.fragments.len() as u64)
-        }
-    }
-
     /// One connection, from the first fragment that is not acknowledged.
     async fn connect(&mut self, began: Instant) -> anyhow::Result<Ended> {
-        let (total, first) = (self.total(), self.next);
+        let first = self.next;
         let (body, chunks) = mpsc::channel(8);
         let feed = Feed {
             footage: self.footage.clone(),
             start: self.start,
             pace: self.pace,
             began,
+            end: self.end.clone(),
+            stop: self.stop.clone(),
         };
         let (sent, mut sent_fragments) = mpsc::unbounded_channel();
-        let mut feeding = tokio::spawn(async move { feed.run(body, first..total, sent).await });
+        let mut feeding = tokio::spawn(async move { feed.run(body, first, sent).await });
         let mut waiting: VecDeque<(u64, i64, u64)> = VecDeque::new();
         // Where it is refused, its body goes, and feeding ends by itself.
         let mut lines = Lines::new(self.service.put_media(&self.stream, chunks).await?.into_body());
@@ -177,7 +189,7 @@ impl Sender {
                 }
             }
         };
-        if self.next >= total {
+        if self.next >= self.end.load(Ordering::Relaxed) {
             return Ok(Ended::Done);
         }
         feeding.abort();
@@ -202,6 +214,8 @@ struct Feed {
     start: i64,
     pace: Pace,
     began: Instant,
+    end: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Feed {
@@ -210,14 +224,15 @@ impl Feed {
     async fn run(
         self,
         body: mpsc::Sender<Bytes>,
-        range: std::ops::Range<u64>,
+        mut index: u64,
         sent: mpsc::UnboundedSender<(u64, i64, u64)>,
     ) -> anyhow::Result<()> {
+        let mut stop = self.stop.clone();
         let this = Arc::new(self);
         if body.send(this.footage.raw_header.clone().into()).await.is_err() {
             return Ok(());
         }
-        for index in range {
+        while index < this.end.load(Ordering::Relaxed) {
             let (loaded, place) = (this.clone(), this.place(index)?);
             let (timecode, blocks) = tokio::task::spawn_blocking(move || loaded.load(place)).await??;
             let frames = blocks.len() as u64;
@@ -227,15 +242,23 @@ impl Feed {
                     if !pending.is_empty() && body.send(std::mem::take(&mut pending).into()).await.is_err() {
                         return Ok(());
                     }
-                    tokio::time::sleep_until(this.began + due).await;
+                    // Once someone says stop, the fragment under way is finished without waiting.
+                    tokio::select! {
+                        () = tokio::time::sleep_until(this.began + due) => {}
+                        Ok(_) = stop.wait_for(|stop| *stop) => {}
+                    }
                 }
                 pending.extend(block);
             }
             pending.extend(tags::write(&[(tags::END_OF_FRAGMENT, "")]));
+            if *stop.borrow() {
+                this.end.store(index + 1, Ordering::Relaxed);
+            }
             let told = sent.send((index, timecode, frames)).is_ok();
             if !told || body.send(pending.into()).await.is_err() {
                 return Ok(());
             }
+            index += 1;
         }
         Ok(())
     }

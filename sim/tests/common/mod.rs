@@ -164,7 +164,7 @@ impl Service {
     }
 
     pub async fn put(&self, file: &Path, stream: &str, loops: u64) -> anyhow::Result<()> {
-        camera::run(self.options(file, stream, loops)).await
+        camera::run(self.options(file, stream, loops), std::future::pending()).await
     }
 
     pub async fn ledger(&self, stream: &str) -> Vec<Entry> {
