@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{archiver::command::ArchiveArgs, config::Config};
 
 /// Archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
 #[derive(Debug, Parser)]
@@ -18,6 +18,15 @@ pub struct Cli {
 pub enum Command {
     /// Run the controllers, in a cluster or beside it.
     Controller(Box<Config>),
+    /// Archive one span of one stream into S3.
+    ///
+    /// Run again after anything, it goes on where it was: nothing is fetched twice, nothing is overwritten. A long span is
+    /// archived in several slices. Progress goes to standard error, one line of JSON with the result to standard output.
+    ///
+    /// Exit codes: 0 committed (archived, verified empty, or with losses that the report and the manifests list); 1 try
+    /// again; 2 invalid request; 3 integrity or conflict: something in S3 contradicts what should be there; 4 denied; 5
+    /// losses under --fail-on-loss.
+    Archive(Box<ArchiveArgs>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }

@@ -1,10 +1,11 @@
 //! `kvs-operator`: parses the command line and hands over.
 
-use std::io::Write;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use kvs_operator::{
     api,
+    archiver::{self, command::ArchiveArgs},
     cli::{Cli, Command},
     config::Config,
     recording,
@@ -12,14 +13,16 @@ use kvs_operator::{
     stream,
 };
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     // Kubernetes and AWS clients share one TLS library with one provider; a second one anywhere would end in a panic, so it is
     // named here. It fails only where one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
-        Command::Controller(config) => controller(*config),
-        Command::Crds => print_crds(),
+        Command::Controller(config) => controller(*config)?,
+        Command::Archive(args) => return Ok(archive(*args)),
+        Command::Crds => print_crds()?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main]
@@ -31,6 +34,11 @@ async fn controller(config: Config) -> anyhow::Result<()> {
         ]
     })
     .await
+}
+
+#[tokio::main]
+async fn archive(args: ArchiveArgs) -> ExitCode {
+    archiver::command::run(args).await
 }
 
 /// A closed pipe (`kvs-operator crds | head`) is no error.

@@ -4,6 +4,7 @@
 //! missing; [`execute`] carries the plan out ([`fetch`] into the [`spool`], [`part`] makes files, [`store`] writes them) and
 //! commits the [`manifest`]; [`report`] says what came of it.
 
+pub mod command;
 pub mod error;
 mod execute;
 mod fetch;

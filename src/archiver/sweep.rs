@@ -80,7 +80,7 @@ impl Archiver {
     ) -> Result<ArchiveReport> {
         let layout = Layout::new(&request.destination.s3.prefix, stream, &request.recording);
         let folder = self.folder(&layout).await?;
-        if folder.root {
+        if folder.root && sweep.close {
             return self.closed(&layout).await;
         }
         let (finds, position) = self.finds(request, &layout, &folder, sweep).await?;
@@ -165,6 +165,25 @@ impl Archiver {
             counts: holdings.counts(),
             ..report
         })
+    }
+
+    /// A number that no sweep of the recording that found something has: for who keeps no count.
+    pub async fn unused_sweep_number(&self, request: &ArchiveRequest) -> Result<u32> {
+        let stream = request
+            .stream_arn
+            .parse::<StreamArn>()
+            .map_err(|e| ArchiveError::Invalid(e.to_string()))?;
+        let layout = Layout::new(&request.destination.s3.prefix, &stream, &request.recording);
+        let mut unused = 0;
+        for (position, find) in self.folder(&layout).await?.finds {
+            if find.committed {
+                let manifest = self
+                    .manifest(request, &layout.key(File::Manifest(Piece::Sweep(position))))
+                    .await?;
+                unused = unused.max(number(manifest.content.work).map_or(0, |n| n + 1));
+            }
+        }
+        Ok(unused)
     }
 
     async fn folder(&self, layout: &Layout) -> Result<Folder> {
@@ -284,7 +303,8 @@ impl Archiver {
                 let key = assignment.layout.key(File::Manifest(Piece::Slice(at)));
                 return Err(ArchiveError::Conflict {
                     key,
-                    why: "it is missing: the slices before it end here".into(),
+                    why: "it is missing: the slices before it end here. Where the span was not archived up to its end, archive it first"
+                        .into(),
                 });
             }
             let window = (from, at.min(sweep.through));

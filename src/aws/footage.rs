@@ -17,10 +17,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    AwsError, Connection, Fragment, Kind, Result, StreamArn,
-    connect::{KinesisVideoThrottling, failed},
-};
+use super::{AwsError, Connection, Fragment, Kind, Result, StreamArn, connect::KinesisVideoThrottling};
 use crate::archiver::request::TimestampType;
 
 /// How many fragments a page of ListFragments asks for. A call costs as many metadata points, of 10,000 a second and stream.
@@ -126,14 +123,16 @@ impl KinesisVideo {
         let (endpoint, kept) = match kept {
             Some(endpoint) => (endpoint, true),
             None => {
-                let answer = self
+                let call = self
                     .video
                     .get_data_endpoint()
                     .stream_arn(arn.as_str())
                     .api_name(operation.api())
-                    .send()
-                    .await
-                    .map_err(|e| failed("kinesisvideo:GetDataEndpoint", arn.name(), e))?;
+                    .send();
+                let answer = self
+                    .connection
+                    .call("kinesisvideo:GetDataEndpoint", arn.name(), call)
+                    .await?;
                 let endpoint = answer.data_endpoint.ok_or_else(|| {
                     unexpected(
                         "kinesisvideo:GetDataEndpoint",
@@ -196,34 +195,44 @@ impl KinesisVideo {
     }
 
     async fn page(
+        &self,
         client: &archived::Client,
         arn: &StreamArn,
         selector: &FragmentSelector,
         token: Option<String>,
     ) -> Result<archived::operation::list_fragments::ListFragmentsOutput> {
-        client
+        let call = client
             .list_fragments()
             .stream_arn(arn.as_str())
             .max_results(PAGE)
             .fragment_selector(selector.clone())
             .set_next_token(token)
-            .send()
+            .send();
+        self.connection
+            .call("kinesisvideo:ListFragments", arn.name(), call)
             .await
-            .map_err(|e| failed("kinesisvideo:ListFragments", arn.name(), e))
     }
 }
 
 #[async_trait::async_trait]
 impl Footage for KinesisVideo {
     async fn stream_named(&self, name: &str) -> Result<Stream> {
-        described(name, self.video.describe_stream().stream_name(name).send().await)
+        let call = self.video.describe_stream().stream_name(name).send();
+        described(
+            name,
+            self.connection
+                .call("kinesisvideo:DescribeStream", name, call)
+                .await?,
+        )
     }
 
     async fn stream(&self, arn: &StreamArn) -> Result<Stream> {
-        described(
-            arn.name(),
-            self.video.describe_stream().stream_arn(arn.as_str()).send().await,
-        )
+        let call = self.video.describe_stream().stream_arn(arn.as_str()).send();
+        let answer = self
+            .connection
+            .call("kinesisvideo:DescribeStream", arn.name(), call)
+            .await?;
+        described(arn.name(), answer)
     }
 
     async fn list(
@@ -257,10 +266,10 @@ impl Footage for KinesisVideo {
         let mut found = HashMap::new();
         let mut token = None;
         loop {
-            let answer = match Self::page(&client, arn, &selector, token.clone()).await {
+            let answer = match self.page(&client, arn, &selector, token.clone()).await {
                 Err(e) if token.is_none() && self.moved(arn, Operation::List, &endpoint, kept, &e).await => {
                     client = self.client(arn, Operation::List).await?.0;
-                    Self::page(&client, arn, &selector, None).await?
+                    self.page(&client, arn, &selector, None).await?
                 }
                 other => other?,
             };
@@ -290,13 +299,14 @@ impl Footage for KinesisVideo {
 
     async fn media(&self, arn: &StreamArn, numbers: &[super::FragmentNumber]) -> Result<Media> {
         let ask = async |client: archived::Client| {
-            client
+            let call = client
                 .get_media_for_fragment_list()
                 .stream_arn(arn.as_str())
                 .set_fragments(Some(numbers.iter().map(|n| n.as_str().to_owned()).collect()))
-                .send()
+                .send();
+            self.connection
+                .call("kinesisvideo:GetMediaForFragmentList", arn.name(), call)
                 .await
-                .map_err(|e| failed("kinesisvideo:GetMediaForFragmentList", arn.name(), e))
         };
         let (client, endpoint, kept) = self.client(arn, Operation::Media).await?;
         let answer = match ask(client).await {
@@ -330,14 +340,7 @@ impl Footage for KinesisVideo {
     }
 }
 
-fn described(
-    on: &str,
-    answer: std::result::Result<
-        video::operation::describe_stream::DescribeStreamOutput,
-        video::error::SdkError<video::operation::describe_stream::DescribeStreamError>,
-    >,
-) -> Result<Stream> {
-    let answer = answer.map_err(|e| failed("kinesisvideo:DescribeStream", on, e))?;
+fn described(on: &str, answer: video::operation::describe_stream::DescribeStreamOutput) -> Result<Stream> {
     let info = answer
         .stream_info
         .unwrap_or_else(|| video::types::StreamInfo::builder().build());

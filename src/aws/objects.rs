@@ -5,16 +5,12 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use aws_sdk_s3 as s3;
-use aws_sdk_s3::{
-    operation::{get_object::GetObjectError, head_object::HeadObjectError},
-    primitives::ByteStream,
-    types::ChecksumMode,
-};
+use aws_sdk_s3::{primitives::ByteStream, types::ChecksumMode};
 use aws_smithy_types::{base64, timeout::TimeoutConfig};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{AwsError, Connection, Kind, Result, connect::failed};
+use super::{AwsError, Connection, Kind, Result};
 
 /// An upload that moves less than this many bytes a second is given up.
 const SLOWEST: u64 = 256 * 1024;
@@ -122,6 +118,7 @@ pub trait Objects: Send + Sync + fmt::Debug {
 /// A bucket through the SDK.
 #[derive(Clone)]
 pub struct Bucket {
+    connection: Connection,
     client: s3::Client,
     bucket: String,
     owner: Option<String>,
@@ -144,6 +141,7 @@ impl Bucket {
             .interceptor(connection.date_interceptor())
             .build();
         Self {
+            connection: connection.clone(),
             client: s3::Client::from_conf(config),
             bucket: bucket.into(),
             owner: owner.map(Into::into),
@@ -177,7 +175,7 @@ impl Objects for Bucket {
                 .operation_timeout(attempt * 4)
                 .build(),
         );
-        let answer = self
+        let call = self
             .client
             .put_object()
             .bucket(&self.bucket)
@@ -191,51 +189,53 @@ impl Objects for Bucket {
             .body(body)
             .customize()
             .config_override(patience)
-            .send()
-            .await;
-        match answer {
+            .send();
+        match self
+            .connection
+            .call("s3:PutObject", &self.on(&object.key), call)
+            .await
+        {
             Ok(_) => Ok(Creation::Created),
-            Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 412) => Ok(Creation::Exists),
-            Err(e) => Err(failed("s3:PutObject", self.on(&object.key), e)),
+            Err(e) if e.code.as_deref() == Some("PreconditionFailed") => Ok(Creation::Exists),
+            Err(e) => Err(e),
         }
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
-        let answer = self
+        let call = self
             .client
             .head_object()
             .bucket(&self.bucket)
             .key(key)
             .set_expected_bucket_owner(self.owner.clone())
             .checksum_mode(ChecksumMode::Enabled)
-            .send()
-            .await;
-        match answer {
+            .send();
+        match self.connection.call("s3:GetObject", &self.on(key), call).await {
             Ok(head) => Ok(Some(ObjectHead {
                 size: size(head.content_length),
                 sha256: whole_sha256(head.checksum_sha256.as_deref()),
                 metadata: head.metadata.unwrap_or_default().into_iter().collect(),
                 last_modified: head.last_modified.and_then(timestamp),
             })),
-            Err(e) if e.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
-            Err(e) => Err(failed("s3:GetObject", self.on(key), e)),
+            // An answer without a body: that the bucket is missing would look the same.
+            Err(e) if e.kind == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
         }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>> {
-        let answer = self
+        let call = self
             .client
             .get_object()
             .bucket(&self.bucket)
             .key(key)
             .set_expected_bucket_owner(self.owner.clone())
             .checksum_mode(ChecksumMode::Enabled)
-            .send()
-            .await;
-        let object = match answer {
+            .send();
+        let object = match self.connection.call("s3:GetObject", &self.on(key), call).await {
             Ok(object) => object,
-            Err(e) if e.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
-            Err(e) => return Err(failed("s3:GetObject", self.on(key), e)),
+            Err(e) if e.code.as_deref() == Some("NoSuchKey") => return Ok(None),
+            Err(e) => return Err(e),
         };
         let head = ObjectHead {
             size: size(object.content_length),
@@ -262,7 +262,7 @@ impl Objects for Bucket {
         let mut found = Vec::new();
         let mut token = None;
         loop {
-            let page = self
+            let call = self
                 .client
                 .list_objects_v2()
                 .bucket(&self.bucket)
@@ -270,9 +270,11 @@ impl Objects for Bucket {
                 .set_start_after((!after.is_empty()).then(|| after.to_owned()))
                 .set_expected_bucket_owner(self.owner.clone())
                 .set_continuation_token(token.take())
-                .send()
-                .await
-                .map_err(|e| failed("s3:ListBucket", self.on(prefix), e))?;
+                .send();
+            let page = self
+                .connection
+                .call("s3:ListBucket", &self.on(prefix), call)
+                .await?;
             for object in page.contents.unwrap_or_default() {
                 if let Some(key) = object.key {
                     let last_modified = object.last_modified.and_then(timestamp);

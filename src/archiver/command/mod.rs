@@ -1,0 +1,140 @@
+//! `kvs-operator archive`: in a Job with one request, or by hand with flags.
+//!
+//! May: connect, wait for a signal, print. May not: decide anything about footage.
+
+mod args;
+mod by_hand;
+mod watch;
+
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
+
+pub use args::ArchiveArgs;
+
+use super::{
+    Archiver,
+    error::{ArchiveError, Result},
+    request::{ArchiveReport, ArchiveRequest, Outcome},
+    spool::Spool,
+    store::Store,
+};
+use crate::{
+    aws::{
+        Connection, Settings, StreamArn,
+        footage::{Footage, KinesisVideo},
+        objects::Bucket,
+    },
+    clock::{AwsClock, System},
+    runtime::telemetry,
+};
+
+/// The exit code of losses under `--fail-on-loss`.
+const LOSSES: u8 = 5;
+
+/// Runs the command: prints the report, leaves it as the termination message where there is a place for one.
+pub async fn run(args: ArchiveArgs) -> ExitCode {
+    telemetry::start();
+    let watcher = watch::watcher();
+    let report = tokio::select! {
+        report = archive(&args, watcher.clone()) => report.unwrap_or_else(|e| ArchiveReport::failed(&e)),
+        () = stopped() => ArchiveReport {
+            error: Some("stopped by a signal; run it again, and it goes on where it was".into()),
+            ..ArchiveReport::new(Outcome::TryAgain)
+        },
+    };
+    watcher.finished(&report);
+    let line = report.line();
+    // Nobody may be reading any more; the exit code says it too.
+    writeln!(std::io::stdout(), "{line}").ok();
+    if let Err(e) = leave(&args.termination_log, &line) {
+        tracing::error!(error = %e, path = %args.termination_log.display(), "the termination message cannot be written");
+    }
+    let code = report.outcome.exit_code();
+    ExitCode::from(if code == 0 && args.fail_on_loss && report.counts.lost > 0 {
+        LOSSES
+    } else {
+        code
+    })
+}
+
+async fn archive(args: &ArchiveArgs, watcher: Arc<watch::Watch>) -> Result<ArchiveReport> {
+    if let Some(json) = &args.request {
+        let request: ArchiveRequest = serde_json::from_str(json).map_err(|e| {
+            ArchiveError::Invalid(format!("--request is not a request that this version knows: {e}"))
+        })?;
+        let stream: StreamArn = parsed(&request.stream_arn)?;
+        let (footage, connection) = connect(Some(stream.region())).await;
+        let archiver = archiver(args, &request, &stream, footage, &connection, watcher)?;
+        return Ok(archiver.archive(&request).await);
+    }
+    let named: Option<StreamArn> = args.stream().parse().ok();
+    let region = args.region.as_deref().or(named.as_ref().map(StreamArn::region));
+    let (footage, connection) = connect(region).await;
+    let found = match &named {
+        Some(arn) => footage.stream(arn).await?,
+        None => footage.stream_named(args.stream()).await?,
+    };
+    let request = args.request(&found.arn)?;
+    let archiver = archiver(args, &request, &found.arn, footage, &connection, watcher)?;
+    if args.sweep {
+        by_hand::sweep(&archiver, request, args.close).await
+    } else {
+        by_hand::slices(&archiver, request).await
+    }
+}
+
+fn parsed(arn: &str) -> Result<StreamArn> {
+    arn.parse()
+        .map_err(|e: crate::aws::NotAStreamArn| ArchiveError::Invalid(e.to_string()))
+}
+
+async fn connect(region: Option<&str>) -> (Arc<KinesisVideo>, Connection) {
+    let settings = Settings {
+        region: region.map(Into::into),
+        ..Settings::default()
+    };
+    let connection = Connection::load(&settings, AwsClock::new(Arc::new(System))).await;
+    (Arc::new(KinesisVideo::new(&connection)), connection)
+}
+
+fn archiver(
+    args: &ArchiveArgs,
+    request: &ArchiveRequest,
+    stream: &StreamArn,
+    footage: Arc<KinesisVideo>,
+    connection: &Connection,
+    watcher: Arc<watch::Watch>,
+) -> Result<Archiver> {
+    let s3 = &request.destination.s3;
+    let there = connection.in_region(s3.region.as_deref().unwrap_or(stream.region()));
+    let bucket = Bucket::new(&there, &s3.bucket, s3.expected_bucket_owner.as_deref());
+    Ok(Archiver {
+        footage,
+        store: Store::new(Arc::new(bucket), connection.clock().node().clone()),
+        clock: connection.clock().clone(),
+        spool: Spool::new(args.spool.as_deref())?,
+        fragments_per_second: args.fragments_per_second,
+        watcher,
+    })
+}
+
+/// Kubernetes makes the file for the termination message; where there is none, nobody waits for one.
+fn leave(path: &Path, line: &str) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).truncate(true).open(path) {
+        Ok(mut file) => file.write_all(line.as_bytes()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Returns when somebody wants the program to end.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        },
+        // Without a handler the signal ends the program by itself.
+        _ => std::future::pending().await,
+    }
+}
