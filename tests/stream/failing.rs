@@ -1,0 +1,70 @@
+//! A port that fails on demand.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use kvs_operator::aws::{
+    AwsError, Kind, Streams,
+    streams::{NewStream, Stream, StreamUpdate},
+};
+
+/// Streams whose next change fails in a given way.
+#[derive(Debug)]
+pub struct Failing {
+    pub inner: Arc<dyn Streams>,
+    pub next: Arc<Mutex<Option<Kind>>>,
+}
+
+impl Failing {
+    fn trip(&self, operation: &'static str, on: &str) -> Result<(), AwsError> {
+        match self.next.lock().unwrap().take() {
+            None => Ok(()),
+            Some(kind) => Err(AwsError {
+                operation,
+                on: on.into(),
+                kind,
+                code: Some(format!("{}Exception", kind.name()).into()),
+                message: Some("as the test wants".into()),
+                request_id: Some("request-1".into()),
+                source: None,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Streams for Failing {
+    async fn describe(&self, name: &str) -> Result<Option<Stream>, AwsError> {
+        self.inner.describe(name).await
+    }
+    async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>, AwsError> {
+        self.inner.tags(arn).await
+    }
+    async fn create(&self, stream: &NewStream) -> Result<String, AwsError> {
+        self.trip("kinesisvideo:CreateStream", &stream.name)?;
+        self.inner.create(stream).await
+    }
+    async fn change_retention(&self, arn: &str, version: &str, from: i32, to: i32) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UpdateDataRetention", arn)?;
+        self.inner.change_retention(arn, version, from, to).await
+    }
+    async fn update(&self, arn: &str, version: &str, update: &StreamUpdate) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UpdateStream", arn)?;
+        self.inner.update(arn, version, update).await
+    }
+    async fn delete(&self, arn: &str, version: &str) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:DeleteStream", arn)?;
+        self.inner.delete(arn, version).await
+    }
+    async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:TagStream", arn)?;
+        self.inner.tag(arn, tags).await
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UntagStream", arn)?;
+        self.inner.untag(arn, keys).await
+    }
+}
