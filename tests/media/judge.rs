@@ -159,3 +159,27 @@ pub fn pictures(file: &[u8], extension: &str) -> Vec<String> {
         .filter_map(|l| Some(l.rsplit(',').next()?.trim().to_owned()))
         .collect()
 }
+
+/// What ffprobe says of the file as a whole.
+pub fn format_tags(file: &[u8], extension: &str) -> BTreeMap<String, String> {
+    let saved = saved(file, extension);
+    let probe = [
+        "-v",
+        "error",
+        "-show_entries",
+        "format_tags",
+        "-of",
+        "default=noprint_wrappers=1",
+    ];
+    let output = Command::new("ffprobe")
+        .args(probe)
+        .arg(saved.path())
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let tags = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("TAG:")?.split_once('='));
+    tags.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

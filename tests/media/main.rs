@@ -7,7 +7,7 @@ mod judge;
 mod rewrap;
 
 use footage::{Footage, H264, PICTURES, SOUND, made, real};
-use judge::{Packets, assert_decodes, assert_same, pictures};
+use judge::{Packets, assert_decodes, assert_same, format_tags, pictures};
 use kvs_operator::api::Container;
 use kvs_operator::archiver::media::{FileKind, Format, Fragment, FragmentReader, Track, TrackKind, verify};
 use rewrap::{Change, adts, annex_b, parameter_sets, rewrap};
@@ -153,6 +153,27 @@ fn pictures_at_a_rate_that_varies() {
         ),
         FileKind::Mp4,
     );
+}
+
+#[test]
+fn a_file_says_when_it_begins() {
+    let footage = made("wall clock", &[PICTURES, H264]);
+    let body = rewrap(&footage.body, &fragments(&footage.body), &Change::NONE);
+    let body = &body[fragments(&body)[1].bytes.start as usize..];
+    let begin = fragments(body)[0].producer_timestamp.unwrap();
+    for wanted in [Container::Auto, Container::Matroska] {
+        let (kind, file) = file(body, wanted);
+        let tags = format_tags(&file, kind.extension());
+        let key = if kind == FileKind::Mp4 {
+            "com.apple.quicktime.creationdate"
+        } else {
+            "creation_time"
+        };
+        assert_eq!(tags[key].parse::<jiff::Timestamp>().unwrap(), begin);
+        // To the second, for players that know no more.
+        let created: jiff::Timestamp = tags["creation_time"].parse().unwrap();
+        assert_eq!(created.as_second(), begin.as_second());
+    }
 }
 
 #[test]

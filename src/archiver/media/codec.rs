@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use mp4_atom::{Avcc, Hvcc};
+use webm_iterable::matroska_spec::MatroskaSpec as M;
 
 use super::adts;
 use super::fragment::{Frame, Track};
@@ -42,6 +43,8 @@ pub(super) fn recognise<'a>(
     frames: impl Iterator<Item = &'a Frame> + Clone,
 ) -> io::Result<(Codec, Framing)> {
     let found = match track.codec_id.as_str() {
+        // Compressed or encrypted frames (Matroska's ContentEncodings) are not the codec's.
+        _ if track.entry.iter().any(|e| matches!(e, M::ContentEncodings(_))) => None,
         "V_MPEG4/ISO/AVC" => video(Video::H264, spool, track, frames)?,
         "V_MPEGH/ISO/HEVC" => video(Video::H265, spool, track, frames)?,
         id if id == "A_AAC" || id.starts_with("A_AAC/") => aac(spool, track, frames)?,
@@ -92,7 +95,7 @@ fn video<'a>(
     Ok(codec.map(|codec| (codec, framing)))
 }
 
-/// How the frames of a video track are framed; `None` where they differ. A frame that fits neither way is broken, but the
+/// How the frames of a video track are framed; `None` where they differ or nobody can tell. A frame that fits neither way is broken, but the
 /// camera's: it is kept as it is among frames with lengths.
 fn video_framing<'a>(
     spool: &(impl Spool + ?Sized),
@@ -103,14 +106,14 @@ fn video_framing<'a>(
     for frame in frames {
         if nal::length_prefixed(spool, &frame.data, length_size)?.is_some() {
             lengths = true;
-        } else if nal::begins_with_start_code(spool, &frame.data)? {
+        } else if nal::start_codes(spool, &frame.data)?.is_some() {
             codes = true;
         } else {
             neither = true;
         }
     }
     Ok(match (lengths, codes, neither) {
-        (_, false, _) => Some(Framing::AsIs),
+        (true, false, _) | (false, false, false) => Some(Framing::AsIs),
         (false, true, false) => Some(Framing::StartCodes),
         _ => None,
     })

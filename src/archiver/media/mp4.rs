@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use jiff::Timestamp;
 use mp4_atom::{
-    Audio, Avc1, Co64, Codec as Entry, Ctts, CttsEntry, Dinf, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode,
-    FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, Mdhd, Mdia, Minf, Moov, Mp4a, Mvhd, Stbl, Stco, Stsc, StscEntry,
-    Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Trak, Url, Visual, esds,
+    Any, Audio, Avc1, Co64, Codec as Entry, Ctts, CttsEntry, Dinf, Dref, DrefEntry, Edts, Elst, ElstEntry,
+    Encode, FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, Ilst, IlstData, IlstDataValue, KeyEntry, Keys, Mdhd, Mdia,
+    Meta, Minf, Moov, Mp4a, Mvhd, Stbl, Stco, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts,
+    SttsEntry, Tkhd, Trak, Url, Visual, esds,
 };
 
 use super::codec::Codec;
@@ -160,7 +162,7 @@ fn movie(
             matrix: Default::default(),
             next_track_id: 1,
         },
-        meta: None,
+        meta: Some(wall_clock(start)),
         mvex: None,
         trak: vec![],
         udta: None,
@@ -173,6 +175,31 @@ fn movie(
         moov.trak.push(trak);
     }
     Ok(moov)
+}
+
+/// When the footage begins, to the millisecond: `mvhd` has only seconds. Under the key that cameras and phones use.
+fn wall_clock(start: i64) -> Meta {
+    let key = KeyEntry {
+        key_namespace: FourCC::new(b"mdta"),
+        key_value: "com.apple.quicktime.creationdate".into(),
+    };
+    let time = Timestamp::from_nanosecond(start.into()).unwrap_or_default();
+    let value = IlstData {
+        country_indicator: 0,
+        language_indicator: 0,
+        value: IlstDataValue::Utf8(format!("{time:.3}")),
+    };
+    let list = Ilst {
+        mdta: vec![(1, value)],
+        ..Default::default()
+    };
+    Meta {
+        hdlr: Hdlr {
+            handler: FourCC::new(b"mdta"),
+            name: String::new(),
+        },
+        items: vec![Any::Keys(Keys { entries: vec![key] }), Any::Ilst(list)],
+    }
 }
 
 fn track(

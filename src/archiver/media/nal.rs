@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::spool::{Spool, windows};
 
+/// The most units of a frame: a picture has at most a few hundred slices. More is no framing, and would cost memory.
+const UNITS: usize = 10_000;
+
 /// The units of a frame in which each is preceded by its length (AVCC); `None` if the lengths do not divide it exactly.
 pub(super) fn length_prefixed(
     spool: &(impl Spool + ?Sized),
@@ -22,7 +25,7 @@ pub(super) fn length_prefixed(
         let mut length = [0; 8];
         spool.read_at(at, &mut length[8 - width..])?;
         let length = u64::from_be_bytes(length);
-        if length == 0 || length > frame.end - begin {
+        if length == 0 || length > frame.end - begin || units.len() == UNITS {
             return Ok(None);
         }
         units.push(begin..begin + length);
@@ -47,7 +50,10 @@ pub(super) fn start_codes(
                     if let Some(unit) = units.last_mut() {
                         unit.end = at - zeros;
                     }
-                    units.push(at + 1..frame.end);
+                    framed &= units.len() < UNITS;
+                    if framed {
+                        units.push(at + 1..frame.end);
+                    }
                     zeros = 0;
                 }
                 _ => {
@@ -64,14 +70,6 @@ pub(super) fn start_codes(
     }
     units.retain(|u| !u.is_empty());
     Ok((framed && !units.is_empty()).then_some(units))
-}
-
-/// Whether a frame begins with a start code.
-pub(super) fn begins_with_start_code(spool: &(impl Spool + ?Sized), frame: &Range<u64>) -> io::Result<bool> {
-    let mut head = [0xff; 4];
-    let len = head.len().min((frame.end - frame.start) as usize);
-    spool.read_at(frame.start, &mut head[..len])?;
-    Ok(head[..3] == [0, 0, 1] || head == [0, 0, 0, 1])
 }
 
 #[cfg(test)]
@@ -124,5 +122,15 @@ mod tests {
         );
         assert_eq!(units(&[0, 0, 0, 0], 4), None, "an empty unit");
         assert_eq!(units(&[], 4), None);
+        assert_eq!(
+            units(&[1, 9].repeat(UNITS + 1), 1),
+            None,
+            "more units than a picture has"
+        );
+        assert_eq!(
+            start(&[0, 0, 1, 9].repeat(UNITS + 1)),
+            None,
+            "more units than a picture has"
+        );
     }
 }
