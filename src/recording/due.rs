@@ -57,18 +57,28 @@ pub fn archived_through(spec: &RecordingSpec, status: &RecordingStatus) -> Times
     status.archived_through.as_ref().unwrap_or(&spec.start).0
 }
 
-/// Where the window ends, once it is known: never before what is archived already.
-pub fn window_end(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
-    spec.end
+/// How far a slice may reach that has been asked for and is not recorded yet: its plan, or even its manifest, may be in S3.
+pub fn asked_through(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
+    let through = archived_through(spec, status);
+    status
+        .job
+        .as_ref()?
+        .to
         .as_ref()
-        .map(|end| end.0.max(archived_through(spec, status)))
+        .map(|to| to.0)
+        .filter(|to| *to > through)
+}
+
+/// Where the window ends, once it is known: never before what is archived, or may be.
+pub fn window_end(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
+    let through = archived_through(spec, status);
+    let reached = asked_through(spec, status).unwrap_or(through);
+    spec.end.as_ref().map(|end| end.0.max(reached))
 }
 
 /// Whether every slice is archived.
 pub fn is_sliced(spec: &RecordingSpec, status: &RecordingStatus) -> bool {
-    spec.end
-        .as_ref()
-        .is_some_and(|end| archived_through(spec, status) >= end.0)
+    window_end(spec, status).is_some_and(|end| archived_through(spec, status) >= end)
 }
 
 /// What is due. `retention`: how long the stream keeps footage, where that is known.
@@ -101,7 +111,9 @@ fn slice(
 ) {
     let from = archived_through(spec, status);
     let settled = milliseconds(now - rules.settle);
-    let limit = spec.end.as_ref().or(spec.hold_at.as_ref()).map(|at| at.0);
+    // A slice that has been asked for is asked for again, whatever stops the recording now.
+    let stop = spec.end.as_ref().or(spec.hold_at.as_ref()).map(|at| at.0);
+    let limit = stop.map(|stop| stop.max(asked_through(spec, status).unwrap_or(stop)));
     if limit.is_some_and(|limit| limit <= from) {
         return;
     }

@@ -320,11 +320,12 @@ fn environment(recording: &Recording, settings: &JobSettings) -> Vec<EnvVar> {
         .collect()
 }
 
-/// One file at a time is put together there, and nothing longer than a clip and its last fragment: at 100 Mbit/s (what KVS
-/// takes in per stream unless AWS raised it) that is 750 MB a minute, with half as much again to spare.
+/// Footage on its way into one file, and that file: twice a clip and its last fragment at 100 Mbit/s (what KVS takes in per
+/// stream unless AWS raised it), with a quarter to spare, and room for the fragments that a sweep tries again together.
 fn spool_size(clip: Span) -> Quantity {
-    let bytes = (clip.secs() + 20) * 12_500_000 * 3 / 2;
-    Quantity(format!("{}Gi", bytes.div_ceil(1 << 30)))
+    const GIB: u64 = 1 << 30;
+    let bytes = (clip.secs() + 20) * 12_500_000 * 2 * 5 / 4 + GIB;
+    Quantity(format!("{}Gi", bytes.div_ceil(GIB)))
 }
 
 fn default_resources() -> ResourceRequirements {
@@ -457,7 +458,7 @@ mod tests {
             .unwrap()
             .size_limit
             .unwrap();
-        assert_eq!(spool.0, "4Gi");
+        assert_eq!(spool.0, "7Gi");
     }
 
     #[test]

@@ -191,7 +191,7 @@ pub fn plan(recording: &Recording, seen: &Seen, rules: Rules) -> Plan {
         };
         if let Some(why) = why {
             return Plan::End {
-                at: end_at(recording, seen.now),
+                at: end_at(recording, status, seen.now),
                 why,
             };
         }
@@ -212,14 +212,13 @@ pub fn is_abandoned(recording: &Recording) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// Where a recording that has no end is to end now: at its hold, else now, and never before it begins.
-fn end_at(recording: &Recording, now: Timestamp) -> Timestamp {
-    let at = recording
-        .spec
-        .hold_at
-        .as_ref()
-        .map_or(now, |hold| hold.0.min(now));
-    at.max(recording.spec.start.0 + SignedDuration::from_millis(1))
+/// Where a recording that has no end is to end now: at its hold, else now; never before it begins, and never inside a slice
+/// that has been asked for.
+fn end_at(recording: &Recording, status: &RecordingStatus, now: Timestamp) -> Timestamp {
+    let spec = &recording.spec;
+    let at = spec.hold_at.as_ref().map_or(now, |hold| hold.0.min(now));
+    let asked = due::asked_through(spec, status).unwrap_or(at);
+    at.max(asked).max(spec.start.0 + SignedDuration::from_millis(1))
 }
 
 /// The tasks whose results the status still waits for: one slice, one sweep.

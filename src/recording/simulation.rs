@@ -151,6 +151,8 @@ struct World {
     fragments: Vec<Fragment>,
     recordings: Vec<Recording>,
     versions: Vec<u64>,
+    /// Which recordings a user has stopped, inside a slice perhaps.
+    stopped: Vec<bool>,
     folders: Vec<Folder>,
     jobs: Vec<WorldJob>,
     uids: u64,
@@ -190,6 +192,7 @@ impl World {
                 .map(|number| fixture::recording(&format!("r{number}"), at(START)))
                 .collect(),
             versions: vec![0; recordings],
+            stopped: vec![false; recordings],
             folders: (0..recordings).map(|_| Folder::default()).collect(),
             jobs: Vec::new(),
             uids: 0,
@@ -504,6 +507,9 @@ impl World {
                         ..report(Outcome::Closed, None, counts)
                     }));
                 }
+                if close && self.folders[of].slices.range(through..).next().is_some() {
+                    return Err(Failure::new(Reason::InvalidRequest, "slices go on behind it"));
+                }
                 let held: BTreeSet<i64> = self.folders[of].archived().into_iter().collect();
                 let mut found = self.manifest(START, through, &held);
                 let before = self.folders[of].totals(through, number);
@@ -552,6 +558,18 @@ impl World {
             .insert(fragment.server);
         }
         manifest
+    }
+
+    /// A user stops a recording at any time between its start and now.
+    fn user(&mut self, of: usize) {
+        let end = self.dice.between(START + 1, self.now.max(START + 2));
+        let recording = &mut self.recordings[of];
+        if recording.spec.end.is_none() {
+            recording.spec.end = Some(MicroTime(at(end)));
+            recording.metadata.generation = recording.metadata.generation.map(|generation| generation + 1);
+            self.versions[of] += 1;
+            self.stopped[of] = true;
+        }
     }
 
     /// The policy: holds, goes on, ends.
@@ -652,7 +670,11 @@ impl World {
         for (of, folder) in self.folders.iter().enumerate() {
             let status = self.status_of(of);
             assert_eq!(status.phase, Some(Phase::Complete), "{status:#?}");
-            let end = ms(self.recordings[of].spec.end.as_ref().unwrap().0);
+            let mut end = ms(self.recordings[of].spec.end.as_ref().unwrap().0);
+            if self.stopped[of] {
+                assert!(self.through(of) >= end);
+                end = self.through(of);
+            }
             assert_eq!(
                 self.through(of),
                 end,
@@ -699,6 +721,7 @@ proptest! {
                     world.pass(of, stale);
                 }
                 9..=14 => world.happen(),
+                15 if world.dice.one_in(10) => world.user(of),
                 15 => world.policy(of),
                 _ => world.now += world.dice.between(500, 90_000),
             }

@@ -144,14 +144,8 @@ fn reach(recording: &Recording, seen: &Seen, plan: &Plan) -> Option<Timestamp> {
         Task::Slice { to, .. } => *to,
         Task::Sweep { through, .. } => *through,
     };
-    let through = due::archived_through(&recording.spec, status);
     let [slice, sweep] = current_names(recording, status);
-    let known = status
-        .job
-        .as_ref()
-        .and_then(|job| job.to.as_ref())
-        .map(|to| to.0)
-        .filter(|to| *to > through);
+    let known = due::asked_through(&recording.spec, status);
     let seen = seen
         .jobs
         .iter()
