@@ -1,0 +1,316 @@
+//! What a policy asks for: which streams it is for, and the alarm that each of them is to have.
+//!
+//! Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{
+    ResourceExt,
+    core::{Selector, SelectorExt},
+};
+
+use crate::{
+    api::{AlarmTrigger, ArchivePolicy, Problem, VideoStream, condition},
+    aws::{StreamArn, alarms::AlarmDefinition},
+    names,
+    owner::Owner,
+    runtime::Error,
+};
+
+/// The longest name of an alarm (PutMetricAlarm, API reference).
+const ALARM_NAME: usize = 255;
+/// The tag by which AWS's sample tells alarms that start recordings again and again while they are in ALARM.
+const REPEATED_ALARM: &str = "RepeatedAlarm";
+
+/// A policy's streams and alarms.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// Whom the alarms belong to.
+    pub owner: Owner,
+    /// The tags that each alarm has at least.
+    pub tags: BTreeMap<String, String>,
+    /// What the names of this policy's alarms begin with, and of no other's.
+    pub prefix: String,
+    /// The streams that can be recorded.
+    pub streams: Vec<Matched>,
+    /// How many VideoStreams the selector matches.
+    pub selected: usize,
+    /// What stands in the way of others.
+    pub problems: Vec<Problem>,
+}
+
+/// A stream that the policy is for.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// The VideoStream's name.
+    pub video_stream: String,
+    /// The stream.
+    pub arn: StreamArn,
+    /// Hours for which footage is kept.
+    pub retention_hours: i32,
+    /// When the VideoStream was deleted, if it is going.
+    pub deleted_at: Option<Timestamp>,
+    /// The name of its alarm.
+    pub alarm: String,
+    /// What the alarm watches.
+    pub definition: AlarmDefinition,
+}
+
+impl Desired {
+    /// What the policy asks for, given the VideoStreams of its namespace.
+    ///
+    /// # Errors
+    /// `Spec`: what no schema can check is wrong.
+    pub fn of<'a>(
+        policy: &ArchivePolicy,
+        video_streams: impl IntoIterator<Item = &'a VideoStream>,
+        cluster_id: &str,
+        alarm_prefix: &str,
+    ) -> Result<Self, Error> {
+        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let Some(trigger) = policy.spec.trigger.as_ref().and_then(|t| t.alarm.as_ref()) else {
+            return Err(Error::Spec("spec.trigger is missing: say what starts a recording, for instance `trigger: {alarm: {}}`".into()));
+        };
+        let selector = selector(&policy.spec.stream_selector)?;
+        let threshold = quantity(&trigger.threshold.0).ok_or_else(|| {
+            Error::Spec(format!("spec.trigger.alarm.threshold: {:?} is not a number such as 1, 0.5 or 500k", trigger.threshold.0))
+        })?;
+        let owner = Owner { cluster: cluster_id.into(), namespace: namespace.clone(), name: name.clone() };
+        let mut tags = owner.tags(&policy.uid().unwrap_or_default());
+        tags.insert(REPEATED_ALARM.into(), "true".into());
+        let mut desired = Self {
+            owner,
+            tags,
+            prefix: format!("{alarm_prefix}/{namespace}/{name}/"),
+            streams: vec![],
+            selected: 0,
+            problems: vec![],
+        };
+        let mut selected: Vec<_> = video_streams
+            .into_iter()
+            .filter(|v| v.namespace().as_deref() == Some(&namespace) && selector.matches(v.labels()))
+            .collect();
+        selected.sort_by_key(|v| v.name_any());
+        desired.selected = selected.len();
+        let mut taken = BTreeSet::new();
+        for video_stream in selected {
+            match desired.matched(video_stream, trigger, threshold) {
+                Ok(matched) if taken.insert(matched.arn.to_string()) => desired.streams.push(matched),
+                Ok(matched) => desired.problems.push(problem(
+                    &matched.video_stream,
+                    "SameStream",
+                    format!("another VideoStream of this namespace is for {} too; the policy records it once", matched.arn),
+                )),
+                Err(problem) => desired.problems.push(problem),
+            }
+        }
+        for stream in desired.streams.iter().filter(|s| s.retention_hours == 0) {
+            desired.problems.push(problem(
+                &stream.video_stream,
+                "NoDataRetention",
+                "the stream keeps no footage, so none can be archived: set spec.dataRetentionInHours of the VideoStream to 24 or more".into(),
+            ));
+        }
+        Ok(desired)
+    }
+
+    fn matched(&self, video_stream: &VideoStream, trigger: &AlarmTrigger, threshold: f64) -> Result<Matched, Problem> {
+        let name = video_stream.name_any();
+        let status = video_stream.status.as_ref();
+        if status.is_some_and(|s| condition::is_true(&s.conditions, condition::OWNED_BY_ANOTHER)) {
+            let message = "its stream belongs to another owner, so it feeds no recording: see the VideoStream's conditions";
+            return Err(problem(&name, "StreamOwnedByAnother", message.into()));
+        }
+        let Some(arn) = status.and_then(|s| s.stream_arn.as_ref()) else {
+            let message = "its stream is not known to exist yet: see the VideoStream's conditions";
+            return Err(problem(&name, "StreamNotReady", message.into()));
+        };
+        let arn: StreamArn = arn.parse().map_err(|e| problem(&name, "StreamNotReady", format!("its status is odd: {e}")))?;
+        Ok(Matched {
+            alarm: alarm_name(&self.prefix, &self.owner, &arn),
+            definition: definition(trigger, threshold, &arn),
+            retention_hours: status.and_then(|s| s.data_retention_in_hours).unwrap_or(0),
+            deleted_at: video_stream.metadata.deletion_timestamp.as_ref().map(|t| t.0),
+            video_stream: name,
+            arn,
+        })
+    }
+}
+
+/// Something that stands in the way of one stream.
+pub fn problem(stream: &str, reason: &str, message: String) -> Problem {
+    Problem { stream: stream.into(), reason: reason.into(), message }
+}
+
+/// Whether the policy's selector matches these labels.
+///
+/// # Errors
+/// `Spec`: the selector is wrong.
+pub fn selector(selector: &LabelSelector) -> Result<Selector, Error> {
+    Selector::try_from(selector.clone()).map_err(|e| Error::Spec(format!("spec.streamSelector: {e}")))
+}
+
+/// The alarm's name: the same for every stream that ever has the name, so that an alarm lives on with the camera.
+fn alarm_name(prefix: &str, owner: &Owner, arn: &StreamArn) -> String {
+    let identity = [&*owner.namespace, &owner.name, arn.region(), arn.name()];
+    let head = ALARM_NAME.saturating_sub(prefix.len() + 11);
+    let head: String = arn.name().chars().take(head).collect();
+    format!("{prefix}{head}-{}", names::digits(&identity))
+}
+
+fn definition(trigger: &AlarmTrigger, threshold: f64, arn: &StreamArn) -> AlarmDefinition {
+    // The names of our enums are CloudWatch's own.
+    let word = |value: serde_json::Result<serde_json::Value>| {
+        value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    AlarmDefinition {
+        namespace: "AWS/KinesisVideo".into(),
+        metric_name: trigger.metric_name.clone(),
+        dimensions: BTreeMap::from([("StreamName".into(), arn.name().into())]),
+        statistic: word(serde_json::to_value(trigger.statistic)),
+        period: trigger.period,
+        evaluation_periods: trigger.evaluation_periods,
+        datapoints_to_alarm: trigger.datapoints_to_alarm,
+        threshold,
+        comparison_operator: word(serde_json::to_value(trigger.comparison_operator)),
+        treat_missing_data: word(serde_json::to_value(trigger.treat_missing_data)),
+    }
+}
+
+/// A Kubernetes quantity as a number.
+fn quantity(text: &str) -> Option<f64> {
+    const SUFFIXES: [(&str, f64); 15] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+    ];
+    let (number, factor) = SUFFIXES
+        .iter()
+        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))
+        .unwrap_or((text, 1.0));
+    // Rust also reads `inf` and `nan`.
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let value = number.parse::<f64>().ok().filter(|_| plain)? * factor;
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn policy(spec: serde_json::Value) -> ArchivePolicy {
+        let mut whole = json!({"streamSelector": {}, "trigger": {"alarm": {}}, "destination": {"s3": {"bucket": "bucket"}}});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "apiVersion": "kvs-operator.io/v1alpha1", "kind": "ArchivePolicy",
+            "metadata": {"name": "all", "namespace": "cameras", "uid": "u-1"}, "spec": whole,
+        }))
+        .unwrap()
+    }
+
+    fn stream(name: &str, site: &str, arn: Option<&str>, retention: i32) -> VideoStream {
+        let arn = arn.map(|name| format!("arn:aws:kinesisvideo:eu-west-1:123456789012:stream/{name}/1551924009774"));
+        serde_json::from_value(json!({
+            "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
+            "metadata": {"name": name, "namespace": "cameras", "labels": {"site": site}}, "spec": {},
+            "status": {"streamARN": arn, "dataRetentionInHours": retention},
+        }))
+        .unwrap()
+    }
+
+    fn of(policy: &ArchivePolicy, streams: &[VideoStream]) -> Desired {
+        Desired::of(policy, streams, "c-1", "kvs-operator").unwrap()
+    }
+
+    #[test]
+    fn one_alarm_for_each_stream_that_matches() {
+        let policy = policy(json!({"streamSelector": {"matchLabels": {"site": "north"}}}));
+        let mut elsewhere = stream("e", "north", Some("e"), 24);
+        elsewhere.metadata.namespace = Some("other".into());
+        let streams = [stream("b", "north", Some("cam.b"), 24), stream("a", "north", Some("a"), 24), stream("c", "south", Some("c"), 24), elsewhere];
+        let desired = of(&policy, &streams);
+        assert_eq!(desired.selected, 2);
+        assert!(desired.problems.is_empty());
+        let alarms: Vec<_> = desired.streams.iter().map(|s| s.alarm.as_str()).collect();
+        assert!(alarms[0].starts_with("kvs-operator/cameras/all/a-"), "{alarms:?}");
+        assert!(alarms[1].starts_with("kvs-operator/cameras/all/cam.b-"), "{alarms:?}");
+        let definition = &desired.streams[1].definition;
+        assert_eq!(definition.metric_name, "PutMedia.IncomingFragments");
+        assert_eq!(definition.dimensions["StreamName"], "cam.b");
+        assert_eq!((definition.statistic.as_str(), definition.threshold), ("Sum", 1.0));
+        assert_eq!(definition.comparison_operator, "GreaterThanOrEqualToThreshold");
+        assert_eq!(definition.treat_missing_data, "notBreaching");
+        assert_eq!(desired.tags["RepeatedAlarm"], "true");
+        assert_eq!(desired.tags["kvs-operator.io/name"], "all");
+    }
+
+    #[test]
+    fn says_what_stands_in_the_way() {
+        let mut owned = stream("owned", "x", None, 24);
+        owned.status.as_mut().unwrap().conditions = condition::set(
+            &[],
+            &[condition::Say { type_: condition::OWNED_BY_ANOTHER, status: true, reason: "R", message: String::new() }],
+            None,
+            Timestamp::UNIX_EPOCH,
+        );
+        let streams = [
+            stream("a", "x", Some("a"), 0),
+            stream("b", "x", None, 24),
+            stream("c", "x", Some("d"), 24),
+            stream("d", "x", Some("d"), 24),
+            owned,
+        ];
+        let desired = of(&policy(json!({})), &streams);
+        assert_eq!(desired.selected, 5);
+        let problems: Vec<_> = desired.problems.iter().map(|p| (p.stream.as_str(), p.reason.as_str())).collect();
+        assert_eq!(
+            problems,
+            [("b", "StreamNotReady"), ("d", "SameStream"), ("owned", "StreamOwnedByAnother"), ("a", "NoDataRetention")]
+        );
+        assert_eq!(desired.streams.len(), 2, "a stream without retention is recorded too: its recordings say so");
+    }
+
+    #[test]
+    fn a_selector_or_threshold_that_makes_no_sense_is_said() {
+        let odd = json!({"streamSelector": {"matchExpressions": [{"key": "site", "operator": "Near", "values": ["x"]}]}});
+        assert!(Desired::of(&policy(odd), &[], "c", "p").is_err());
+        let odd = json!({"trigger": {"alarm": {"threshold": "many"}}});
+        let error = Desired::of(&policy(odd), &[], "c", "p").unwrap_err();
+        assert!(error.to_string().contains("threshold"), "{error}");
+    }
+
+    #[test]
+    fn alarm_names_fit() {
+        let mut policy = policy(json!({}));
+        policy.metadata.name = Some("p".repeat(63));
+        let long = "s".repeat(256);
+        let desired = of(&policy, &[stream("a", "x", Some(&long), 24)]);
+        assert_eq!(desired.streams[0].alarm.len(), 255);
+    }
+
+    #[test]
+    fn quantities() {
+        for (text, value) in [("1", Some(1.0)), ("500m", Some(0.5)), ("2k", Some(2000.0)), ("1Ki", Some(1024.0)), ("1e3", Some(1000.0)), ("-0.5", Some(-0.5))] {
+            assert_eq!(quantity(text), value, "{text}");
+        }
+        for text in ["", "inf", "NaN", "x", "1x", "1e999"] {
+            assert_eq!(quantity(text), None, "{text}");
+        }
+    }
+}
