@@ -8,7 +8,7 @@ use kvs_operator::{
     archiver::{self, command::ArchiveArgs},
     cli::{Cli, Command},
     config::Config,
-    recording,
+    policy, recording,
     runtime::{self, run::Part},
     stream,
 };
@@ -30,6 +30,7 @@ async fn controller(config: Config) -> anyhow::Result<()> {
     runtime::run(config, |context| -> Vec<Part> {
         vec![
             ("videostream", Box::pin(stream::run(context.clone()))),
+            ("archivepolicy", Box::pin(policy::run(context.clone()))),
             ("recording", Box::pin(recording::run(context))),
         ]
     })

@@ -325,6 +325,10 @@ pub struct ArchivePolicyStatus {
     /// The checkpoint: alarm history is read, and is in Recordings, up to this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_through: Option<Time>,
+    /// Since when alarms start recordings: the policy's creation, or when it last went on after a suspension. Absent while it
+    /// is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watching_since: Option<Time>,
     /// How many VideoStreams match.
     #[serde(default)]
     pub streams: i32,

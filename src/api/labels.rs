@@ -14,3 +14,12 @@ pub const STREAM: &str = "kvs-operator.io/stream";
 pub const STREAM_ARN: &str = "kvs-operator.io/stream-arn";
 /// Annotation that a user sets to `true` on a Recording: what is not yet in S3 is given up, and a deletion goes through.
 pub const ABANDON: &str = "kvs-operator.io/abandon";
+/// Annotation on a Recording: what its name derives from, as JSON.
+pub const IDENTITY: &str = "kvs-operator.io/identity";
+/// Annotation on a Recording: it may go only when its policy's checkpoint is past this time, or the policy is gone; so it never
+/// comes back.
+pub const ENTRY: &str = "kvs-operator.io/entry";
+/// Annotation on a Recording: `Level` where no history entry came in time and the alarm's state made it.
+pub const FOUND_BY: &str = "kvs-operator.io/found-by";
+/// Annotation on a Recording: why the operator has set its end, or is going to. An end without it was set by a user.
+pub const ENDED: &str = "kvs-operator.io/ended";

@@ -35,8 +35,10 @@ pub struct Desired {
     pub prefix: String,
     /// The streams that can be recorded.
     pub streams: Vec<Matched>,
-    /// How many VideoStreams the selector matches.
-    pub selected: usize,
+    /// The VideoStreams that the selector matches.
+    pub selected: BTreeSet<String>,
+    /// Alarms, by region and name, of streams that match but cannot be recorded at the moment: they stay.
+    pub keep: BTreeSet<(String, String)>,
     /// What stands in the way of others.
     pub problems: Vec<Problem>,
 }
@@ -69,31 +71,26 @@ impl Desired {
         cluster_id: &str,
         alarm_prefix: &str,
     ) -> Result<Self, Error> {
-        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let mut desired = Self::nothing(policy, cluster_id, alarm_prefix);
         let Some(trigger) = policy.spec.trigger.as_ref().and_then(|t| t.alarm.as_ref()) else {
-            return Err(Error::Spec("spec.trigger is missing: say what starts a recording, for instance `trigger: {alarm: {}}`".into()));
+            return Err(Error::Spec(
+                "spec.trigger is missing: say what starts a recording, for instance `trigger: {alarm: {}}`"
+                    .into(),
+            ));
         };
         let selector = selector(&policy.spec.stream_selector)?;
         let threshold = quantity(&trigger.threshold.0).ok_or_else(|| {
-            Error::Spec(format!("spec.trigger.alarm.threshold: {:?} is not a number such as 1, 0.5 or 500k", trigger.threshold.0))
+            Error::Spec(format!(
+                "spec.trigger.alarm.threshold: {:?} is not a number such as 1, 0.5 or 500k",
+                trigger.threshold.0
+            ))
         })?;
-        let owner = Owner { cluster: cluster_id.into(), namespace: namespace.clone(), name: name.clone() };
-        let mut tags = owner.tags(&policy.uid().unwrap_or_default());
-        tags.insert(REPEATED_ALARM.into(), "true".into());
-        let mut desired = Self {
-            owner,
-            tags,
-            prefix: format!("{alarm_prefix}/{namespace}/{name}/"),
-            streams: vec![],
-            selected: 0,
-            problems: vec![],
-        };
         let mut selected: Vec<_> = video_streams
             .into_iter()
-            .filter(|v| v.namespace().as_deref() == Some(&namespace) && selector.matches(v.labels()))
+            .filter(|v| v.namespace() == policy.namespace() && selector.matches(v.labels()))
             .collect();
         selected.sort_by_key(|v| v.name_any());
-        desired.selected = selected.len();
+        desired.selected = selected.iter().map(|v| v.name_any()).collect();
         let mut taken = BTreeSet::new();
         for video_stream in selected {
             match desired.matched(video_stream, trigger, threshold) {
@@ -101,9 +98,15 @@ impl Desired {
                 Ok(matched) => desired.problems.push(problem(
                     &matched.video_stream,
                     "SameStream",
-                    format!("another VideoStream of this namespace is for {} too; the policy records it once", matched.arn),
+                    format!(
+                        "another VideoStream of this namespace is for {} too; the policy records it once",
+                        matched.arn
+                    ),
                 )),
-                Err(problem) => desired.problems.push(problem),
+                Err(problem) => {
+                    desired.keep.extend(desired.alarm_of(video_stream));
+                    desired.problems.push(problem);
+                }
             }
         }
         for stream in desired.streams.iter().filter(|s| s.retention_hours == 0) {
@@ -116,7 +119,42 @@ impl Desired {
         Ok(desired)
     }
 
-    fn matched(&self, video_stream: &VideoStream, trigger: &AlarmTrigger, threshold: f64) -> Result<Matched, Problem> {
+    /// No streams: all that a policy whose spec cannot be followed asks for, and enough to clear up after it.
+    pub fn nothing(policy: &ArchivePolicy, cluster_id: &str, alarm_prefix: &str) -> Self {
+        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let prefix = format!("{alarm_prefix}/{namespace}/{name}/");
+        let owner = Owner {
+            cluster: cluster_id.into(),
+            namespace,
+            name,
+        };
+        let mut tags = owner.tags(&policy.uid().unwrap_or_default());
+        tags.insert(REPEATED_ALARM.into(), "true".into());
+        Self {
+            owner,
+            tags,
+            prefix,
+            streams: vec![],
+            selected: BTreeSet::new(),
+            keep: BTreeSet::new(),
+            problems: vec![],
+        }
+    }
+
+    /// The alarm of a VideoStream whose stream is not there at the moment.
+    fn alarm_of(&self, video_stream: &VideoStream) -> Option<(String, String)> {
+        let status = video_stream.status.as_ref()?;
+        let (region, name) = (status.region.clone()?, status.stream_name.as_ref()?);
+        let alarm = alarm_name(&self.prefix, &self.owner, &region, name);
+        Some((region, alarm))
+    }
+
+    fn matched(
+        &self,
+        video_stream: &VideoStream,
+        trigger: &AlarmTrigger,
+        threshold: f64,
+    ) -> Result<Matched, Problem> {
         let name = video_stream.name_any();
         let status = video_stream.status.as_ref();
         if status.is_some_and(|s| condition::is_true(&s.conditions, condition::OWNED_BY_ANOTHER)) {
@@ -127,9 +165,11 @@ impl Desired {
             let message = "its stream is not known to exist yet: see the VideoStream's conditions";
             return Err(problem(&name, "StreamNotReady", message.into()));
         };
-        let arn: StreamArn = arn.parse().map_err(|e| problem(&name, "StreamNotReady", format!("its status is odd: {e}")))?;
+        let arn: StreamArn = arn
+            .parse()
+            .map_err(|e| problem(&name, "StreamNotReady", format!("its status is odd: {e}")))?;
         Ok(Matched {
-            alarm: alarm_name(&self.prefix, &self.owner, &arn),
+            alarm: alarm_name(&self.prefix, &self.owner, arn.region(), arn.name()),
             definition: definition(trigger, threshold, &arn),
             retention_hours: status.and_then(|s| s.data_retention_in_hours).unwrap_or(0),
             deleted_at: video_stream.metadata.deletion_timestamp.as_ref().map(|t| t.0),
@@ -141,7 +181,11 @@ impl Desired {
 
 /// Something that stands in the way of one stream.
 pub fn problem(stream: &str, reason: &str, message: String) -> Problem {
-    Problem { stream: stream.into(), reason: reason.into(), message }
+    Problem {
+        stream: stream.into(),
+        reason: reason.into(),
+        message,
+    }
 }
 
 /// Whether the policy's selector matches these labels.
@@ -153,17 +197,20 @@ pub fn selector(selector: &LabelSelector) -> Result<Selector, Error> {
 }
 
 /// The alarm's name: the same for every stream that ever has the name, so that an alarm lives on with the camera.
-fn alarm_name(prefix: &str, owner: &Owner, arn: &StreamArn) -> String {
-    let identity = [&*owner.namespace, &owner.name, arn.region(), arn.name()];
+fn alarm_name(prefix: &str, owner: &Owner, region: &str, stream: &str) -> String {
+    let identity = [&*owner.namespace, &owner.name, region, stream];
     let head = ALARM_NAME.saturating_sub(prefix.len() + 11);
-    let head: String = arn.name().chars().take(head).collect();
+    let head: String = stream.chars().take(head).collect();
     format!("{prefix}{head}-{}", names::digits(&identity))
 }
 
 fn definition(trigger: &AlarmTrigger, threshold: f64, arn: &StreamArn) -> AlarmDefinition {
     // The names of our enums are CloudWatch's own.
     let word = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        value
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default()
     };
     AlarmDefinition {
         namespace: "AWS/KinesisVideo".into(),
@@ -203,7 +250,9 @@ fn quantity(text: &str) -> Option<f64> {
         .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))
         .unwrap_or((text, 1.0));
     // Rust also reads `inf` and `nan`.
-    let plain = number.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let plain = number
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
     let value = number.parse::<f64>().ok().filter(|_| plain)? * factor;
     value.is_finite().then_some(value)
 }
@@ -216,7 +265,10 @@ mod tests {
 
     fn policy(spec: serde_json::Value) -> ArchivePolicy {
         let mut whole = json!({"streamSelector": {}, "trigger": {"alarm": {}}, "destination": {"s3": {"bucket": "bucket"}}});
-        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
         serde_json::from_value(json!({
             "apiVersion": "kvs-operator.io/v1alpha1", "kind": "ArchivePolicy",
             "metadata": {"name": "all", "namespace": "cameras", "uid": "u-1"}, "spec": whole,
@@ -225,7 +277,8 @@ mod tests {
     }
 
     fn stream(name: &str, site: &str, arn: Option<&str>, retention: i32) -> VideoStream {
-        let arn = arn.map(|name| format!("arn:aws:kinesisvideo:eu-west-1:123456789012:stream/{name}/1551924009774"));
+        let arn = arn
+            .map(|name| format!("arn:aws:kinesisvideo:eu-west-1:123456789012:stream/{name}/1551924009774"));
         serde_json::from_value(json!({
             "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
             "metadata": {"name": name, "namespace": "cameras", "labels": {"site": site}}, "spec": {},
@@ -243,17 +296,28 @@ mod tests {
         let policy = policy(json!({"streamSelector": {"matchLabels": {"site": "north"}}}));
         let mut elsewhere = stream("e", "north", Some("e"), 24);
         elsewhere.metadata.namespace = Some("other".into());
-        let streams = [stream("b", "north", Some("cam.b"), 24), stream("a", "north", Some("a"), 24), stream("c", "south", Some("c"), 24), elsewhere];
+        let streams = [
+            stream("b", "north", Some("cam.b"), 24),
+            stream("a", "north", Some("a"), 24),
+            stream("c", "south", Some("c"), 24),
+            elsewhere,
+        ];
         let desired = of(&policy, &streams);
-        assert_eq!(desired.selected, 2);
+        assert_eq!(desired.selected.len(), 2);
         assert!(desired.problems.is_empty());
         let alarms: Vec<_> = desired.streams.iter().map(|s| s.alarm.as_str()).collect();
         assert!(alarms[0].starts_with("kvs-operator/cameras/all/a-"), "{alarms:?}");
-        assert!(alarms[1].starts_with("kvs-operator/cameras/all/cam.b-"), "{alarms:?}");
+        assert!(
+            alarms[1].starts_with("kvs-operator/cameras/all/cam.b-"),
+            "{alarms:?}"
+        );
         let definition = &desired.streams[1].definition;
         assert_eq!(definition.metric_name, "PutMedia.IncomingFragments");
         assert_eq!(definition.dimensions["StreamName"], "cam.b");
-        assert_eq!((definition.statistic.as_str(), definition.threshold), ("Sum", 1.0));
+        assert_eq!(
+            (definition.statistic.as_str(), definition.threshold),
+            ("Sum", 1.0)
+        );
         assert_eq!(definition.comparison_operator, "GreaterThanOrEqualToThreshold");
         assert_eq!(definition.treat_missing_data, "notBreaching");
         assert_eq!(desired.tags["RepeatedAlarm"], "true");
@@ -265,7 +329,12 @@ mod tests {
         let mut owned = stream("owned", "x", None, 24);
         owned.status.as_mut().unwrap().conditions = condition::set(
             &[],
-            &[condition::Say { type_: condition::OWNED_BY_ANOTHER, status: true, reason: "R", message: String::new() }],
+            &[condition::Say {
+                type_: condition::OWNED_BY_ANOTHER,
+                status: true,
+                reason: "R",
+                message: String::new(),
+            }],
             None,
             Timestamp::UNIX_EPOCH,
         );
@@ -277,13 +346,26 @@ mod tests {
             owned,
         ];
         let desired = of(&policy(json!({})), &streams);
-        assert_eq!(desired.selected, 5);
-        let problems: Vec<_> = desired.problems.iter().map(|p| (p.stream.as_str(), p.reason.as_str())).collect();
+        assert_eq!(desired.selected.len(), 5);
+        let problems: Vec<_> = desired
+            .problems
+            .iter()
+            .map(|p| (p.stream.as_str(), p.reason.as_str()))
+            .collect();
         assert_eq!(
             problems,
-            [("b", "StreamNotReady"), ("d", "SameStream"), ("owned", "StreamOwnedByAnother"), ("a", "NoDataRetention")]
+            [
+                ("b", "StreamNotReady"),
+                ("d", "SameStream"),
+                ("owned", "StreamOwnedByAnother"),
+                ("a", "NoDataRetention")
+            ]
         );
-        assert_eq!(desired.streams.len(), 2, "a stream without retention is recorded too: its recordings say so");
+        assert_eq!(
+            desired.streams.len(),
+            2,
+            "a stream without retention is recorded too: its recordings say so"
+        );
     }
 
     #[test]
@@ -306,7 +388,14 @@ mod tests {
 
     #[test]
     fn quantities() {
-        for (text, value) in [("1", Some(1.0)), ("500m", Some(0.5)), ("2k", Some(2000.0)), ("1Ki", Some(1024.0)), ("1e3", Some(1000.0)), ("-0.5", Some(-0.5))] {
+        for (text, value) in [
+            ("1", Some(1.0)),
+            ("500m", Some(0.5)),
+            ("2k", Some(2000.0)),
+            ("1Ki", Some(1024.0)),
+            ("1e3", Some(1000.0)),
+            ("-0.5", Some(-0.5)),
+        ] {
             assert_eq!(quantity(text), value, "{text}");
         }
         for text in ["", "inf", "NaN", "x", "1x", "1e999"] {

@@ -3,11 +3,9 @@
 //!
 //! Pure.
 
-use std::fmt;
-
 use jiff::Timestamp;
 
-use crate::aws::StreamArn;
+use crate::owner::Owner;
 
 /// What is remembered of an alarm's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +17,10 @@ pub struct Mark {
     pub from: Option<Timestamp>,
 }
 
-const BEGIN: &str = "(kvs-operator: ";
-
 impl Mark {
-    /// The mark in a description. `None`: there is none.
-    pub fn read(description: &str) -> Option<Self> {
-        let (_, mark) = description.rsplit_once(BEGIN)?;
+    /// The mark in a description. `None`: there is none, or it is another owner's.
+    pub fn read(description: &str, owner: &Owner) -> Option<Self> {
+        let (_, mark) = description.rsplit_once(&begin(owner))?;
         let mut words = mark.strip_suffix(')')?.split(' ');
         let created = words.next()?.strip_prefix("created=")?.parse().ok()?;
         let from = match words.next() {
@@ -34,20 +30,23 @@ impl Mark {
         Some(Self { created, from })
     }
 
-    /// The whole description.
-    pub fn describe(&self, arn: &StreamArn, namespace: &str, policy: &str) -> String {
-        format!("Starts recordings of Kinesis video stream {} for ArchivePolicy {namespace}/{policy} {self}", arn.name())
+    /// The whole description of the alarm of a stream.
+    pub fn describe(&self, stream: &str, owner: &Owner) -> String {
+        let from = self.from.map(|from| format!(" from={from}")).unwrap_or_default();
+        let begin = begin(owner);
+        format!(
+            "Starts recordings of Kinesis video stream {stream} for {begin}created={}{from})",
+            self.created
+        )
     }
 }
 
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{BEGIN}created={}", self.created)?;
-        if let Some(from) = self.from {
-            write!(f, " from={from}")?;
-        }
-        f.write_str(")")
-    }
+/// Two clusters may have policies of the same name; each must see that the other's alarm is not its own.
+fn begin(owner: &Owner) -> String {
+    format!(
+        "ArchivePolicy {}/{} (kvs-operator: cluster={} ",
+        owner.namespace, owner.name, owner.cluster
+    )
 }
 
 #[cfg(test)]
@@ -56,16 +55,39 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let arn: StreamArn =
-            "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/door/1551924009774".parse().unwrap();
+        let owner = |cluster: &str| Owner {
+            cluster: cluster.into(),
+            namespace: "cameras".into(),
+            name: "all".into(),
+        };
         for from in [None, Some("2026-11-23T17:00:00.25Z".parse().unwrap())] {
-            let mark = Mark { created: arn.creation_millis(), from };
-            let text = mark.describe(&arn, "cameras", "all");
-            assert!(text.starts_with("Starts recordings of Kinesis video stream door for ArchivePolicy cameras/all "), "{text}");
-            assert_eq!(Mark::read(&text), Some(mark));
+            let mark = Mark {
+                created: 1_551_924_009_774,
+                from,
+            };
+            let text = mark.describe("door", &owner("c-1"));
+            assert!(
+                text.starts_with(
+                    "Starts recordings of Kinesis video stream door for ArchivePolicy cameras/all ("
+                ),
+                "{text}"
+            );
+            assert_eq!(Mark::read(&text, &owner("c-1")), Some(mark));
+            assert_eq!(Mark::read(&text, &owner("c-2")), None);
+            assert_eq!(Mark::read(text.trim_end_matches(')'), &owner("c-1")), None);
         }
-        for text in ["", "mine", "(kvs-operator: created=x)", "(kvs-operator: created=1 from=x)", "(kvs-operator: created=1"] {
-            assert_eq!(Mark::read(text), None, "{text}");
+        let text = Mark {
+            created: 1,
+            from: None,
+        }
+        .describe("door", &owner("c"));
+        for odd in [
+            text.replace("created=1", "created=x"),
+            text.replace(')', " from=x)"),
+            "mine".into(),
+            String::new(),
+        ] {
+            assert_eq!(Mark::read(&odd, &owner("c")), None, "{odd}");
         }
     }
 }

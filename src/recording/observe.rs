@@ -106,7 +106,11 @@ fn checkpoint(recording: &Recording, policy: Option<&ArchivePolicy>) -> Checkpoi
         .cause
         .as_ref()
         .and_then(|cause| cause.transition.as_ref());
-    let of = transition.unwrap_or(&recording.spec.start).0;
+    // Where a recording goes on with an episode, the policy would make it anew until it has read past this.
+    let entry = recording.annotations().get(labels::ENTRY);
+    let of = entry
+        .and_then(|entry| entry.parse().ok())
+        .unwrap_or(transition.unwrap_or(&recording.spec.start).0);
     match policy
         .status
         .as_ref()

@@ -1,0 +1,612 @@
+//! What a pass is to do: Recordings to make and to change, alarms to put, tag and delete.
+//!
+//! Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::{
+    checkpoint,
+    desired::{Desired, Matched, problem},
+    mark::Mark,
+    recording,
+    windows::{self, Change, Ended, Input, Known, Since, Stop, windows},
+};
+use crate::{
+    alarms::{Level, Transition, episodes, history},
+    api::{ArchivePolicy, Problem, Recording},
+    aws::alarms::{Actions, Alarm, NewAlarm},
+    owner::{self, Claim, Owner},
+};
+
+/// An alarm's region and name.
+pub type AlarmKey = (String, String);
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// AWS's clock.
+    pub now: Timestamp,
+    /// All alarms whose names begin as this policy's do.
+    pub alarms: BTreeMap<AlarmKey, Alarm>,
+    /// The tags of those alarms that it was necessary to ask for.
+    pub tags: BTreeMap<AlarmKey, BTreeMap<String, String>>,
+    /// The changes of state since the checkpoint, where there may be some.
+    pub transitions: BTreeMap<AlarmKey, Vec<Transition>>,
+    /// The Recordings that this policy made.
+    pub recordings: Vec<Recording>,
+    /// The VideoStreams of the namespace, by name.
+    pub video_streams: BTreeSet<String>,
+    /// Whether the namespace is being deleted.
+    pub namespace_terminating: bool,
+}
+
+/// What the status remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Before this, every transition is in a Recording. `None`: nothing is yet.
+    pub checkpoint: Option<Timestamp>,
+    /// Since when alarms start recordings. `None`: they do not, the policy is suspended.
+    pub watching_since: Option<Timestamp>,
+}
+
+/// What the status remembers, and where it remembers nothing, what follows from the objects.
+pub fn remember(policy: &ArchivePolicy, recordings: &[Recording], now: Timestamp) -> Memory {
+    let status = policy.status.clone().unwrap_or_default();
+    let begun = policy
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(now, |t| t.0)
+        .min(now);
+    let checkpoint = status.history_through.map(|t| t.0);
+    // A status that was lost: what is in the newest Recording was read.
+    let lost = checkpoint
+        .is_none()
+        .then(|| recordings.iter().map(recording::entry).max())
+        .flatten();
+    let since = match (status.watching_since, checkpoint) {
+        (Some(since), _) => since.0,
+        (None, Some(_)) => now,
+        (None, None) => lost.map_or(begun, |lost| lost.min(begun)),
+    };
+    Memory {
+        checkpoint: checkpoint.or(lost),
+        watching_since: (!policy.spec.suspend).then_some(since),
+    }
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make a Recording; `entry` is what the checkpoint stays before until it is there.
+    Begin(Box<Recording>, Timestamp),
+    /// Set where a Recording stops or ends.
+    Change {
+        /// What to set.
+        change: Change,
+        /// The version of the Recording that this follows from.
+        version: Option<String>,
+    },
+    /// Make an alarm, or overwrite it.
+    PutAlarm {
+        /// Its region.
+        region: String,
+        /// The alarm.
+        alarm: Box<NewAlarm>,
+        /// Whether there is none yet.
+        new: bool,
+    },
+    /// Set tags that an alarm lacks.
+    TagAlarm {
+        /// Its region.
+        region: String,
+        /// Its name.
+        name: String,
+        /// Its ARN.
+        arn: String,
+        /// The tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Delete an alarm.
+    DeleteAlarm {
+        /// Its region.
+        region: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Action {
+    /// Whether it changes an alarm: those calls are few a second.
+    pub fn is_alarm_write(&self) -> bool {
+        !matches!(self, Self::Begin(..) | Self::Change { .. })
+    }
+
+    /// One word for Events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Begin(..) => "RecordingStarted",
+            Self::Change {
+                change: Change { end: Some(_), .. },
+                ..
+            } => "RecordingEnded",
+            Self::Change { .. } => "RecordingHeld",
+            Self::PutAlarm { new: true, .. } => "AlarmCreated",
+            Self::PutAlarm { .. } | Self::TagAlarm { .. } => "AlarmUpdated",
+            Self::DeleteAlarm { .. } => "AlarmDeleted",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin(recording, _) => {
+                let spec = &recording.spec;
+                write!(
+                    f,
+                    "Recording {} of stream {} begins at {}",
+                    recording.name_any(),
+                    spec.stream_name,
+                    spec.start.0
+                )
+            }
+            Self::Change { change, .. } => match (change.end, change.hold_at) {
+                (Some(end), _) => {
+                    write!(f, "Recording {} ends at {end}", change.name)?;
+                    change
+                        .ended
+                        .map_or(Ok(()), |ended| write!(f, " ({})", ended.name()))
+                }
+                (None, Some(hold_at)) => {
+                    write!(
+                        f,
+                        "Recording {} is held at {hold_at}, unless the alarm comes back",
+                        change.name
+                    )
+                }
+                (None, None) => write!(f, "Recording {} goes on: the alarm is back", change.name),
+            },
+            Self::PutAlarm { alarm, new: true, .. } => write!(f, "made alarm {}", alarm.name),
+            Self::PutAlarm { alarm, .. } => write!(f, "put alarm {} right", alarm.name),
+            Self::TagAlarm { name, tags, .. } => {
+                let keys: Vec<_> = tags.keys().map(String::as_str).collect();
+                write!(f, "tagged alarm {name} with {}", keys.join(", "))
+            }
+            Self::DeleteAlarm { name, .. } => write!(f, "deleted alarm {name}"),
+        }
+    }
+}
+
+/// Actions in order: where one fails, those after it are not done.
+pub type Group = Vec<Action>;
+
+/// What a pass is to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// By stream: first Recordings to make, then those to change, then the alarm.
+    pub groups: Vec<Group>,
+    /// The first moment that has to wait: the checkpoint stays before it.
+    pub waiting: Option<Timestamp>,
+    /// What stands in the way of streams.
+    pub problems: Vec<Problem>,
+    /// How many of the policy's alarms are in ALARM.
+    pub in_alarm: usize,
+    /// A deleted policy: nothing needs it any more.
+    pub release: bool,
+}
+
+/// The alarms of which the tags must be known before the plan is made: those that it would change, but for their owner.
+pub fn to_examine(policy: &ArchivePolicy, desired: &Desired, observed: &Observed) -> Vec<AlarmKey> {
+    if policy.metadata.deletion_timestamp.is_some() {
+        let last = observed.namespace_terminating || observed.recordings.iter().all(recording::is_finished);
+        return if last {
+            observed.alarms.keys().cloned().collect()
+        } else {
+            vec![]
+        };
+    }
+    let wanted: BTreeMap<AlarmKey, &Matched> = desired.streams.iter().map(|m| (key(m), m)).collect();
+    let changes = |(key, alarm): (&AlarmKey, &Alarm)| match wanted.get(key) {
+        Some(matched) => {
+            let mark = Mark::read(&alarm.description, &desired.owner);
+            let mark = mark.filter(|mark| mark.created == matched.arn.creation_millis());
+            mark.is_none_or(|mark| !is_as_wanted(desired, matched, mark, alarm))
+        }
+        None => !desired.keep.contains(key),
+    };
+    observed
+        .alarms
+        .iter()
+        .filter(|entry| changes(*entry))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// The alarm of a stream.
+pub fn key(matched: &Matched) -> AlarmKey {
+    (matched.arn.region().to_owned(), matched.alarm.clone())
+}
+
+/// From when on the history of a stream's alarm is needed. `None`: not at all, it cannot have any.
+pub fn history_from(
+    desired: &Desired,
+    matched: &Matched,
+    alarm: Option<&Alarm>,
+    memory: &Memory,
+) -> Option<Timestamp> {
+    let since = memory.checkpoint.or(memory.watching_since)?;
+    let from = checkpoint::read_from(since);
+    match alarm {
+        // Deleted by somebody, or not made yet.
+        None => memory.checkpoint.map(|_| from),
+        // Another stream has the name now: everything since it was made is new.
+        Some(alarm) if is_new_stream(desired, matched, alarm) => Some(from.min(created(matched))),
+        Some(alarm) => (alarm.since >= from).then_some(from),
+    }
+}
+
+fn is_new_stream(desired: &Desired, matched: &Matched, alarm: &Alarm) -> bool {
+    let mark = Mark::read(&alarm.description, &desired.owner);
+    mark.is_some_and(|mark| mark.created != matched.arn.creation_millis())
+}
+
+fn created(matched: &Matched) -> Timestamp {
+    let millis = i64::try_from(matched.arn.creation_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+}
+
+fn is_as_wanted(desired: &Desired, matched: &Matched, mark: Mark, alarm: &Alarm) -> bool {
+    alarm.definition.as_ref() == Some(&matched.definition)
+        && alarm.description == describe(desired, matched, mark)
+}
+
+fn describe(desired: &Desired, matched: &Matched, mark: Mark) -> String {
+    mark.describe(matched.arn.name(), &desired.owner)
+}
+
+/// Makes the plan.
+pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memory: &Memory) -> Plan {
+    let deleted = policy
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .map(|at| at.0.min(observed.now));
+    let mut planner = Planner {
+        policy,
+        desired,
+        observed,
+        memory,
+        deleted,
+        plan: Plan::default(),
+    };
+    planner.plan.problems = desired.problems.clone();
+    if !(deleted.is_some() && observed.namespace_terminating) {
+        for matched in &desired.streams {
+            planner.stream(matched);
+        }
+        planner.left_over();
+    }
+    planner.alarms_to_go();
+    planner.plan.groups.retain(|group| !group.is_empty());
+    let finished = observed.recordings.iter().all(recording::is_finished);
+    planner.plan.release = deleted.is_some()
+        && (finished || observed.namespace_terminating)
+        && planner.plan.groups.is_empty()
+        && planner.plan.waiting.is_none();
+    planner.plan
+}
+
+struct Planner<'a> {
+    policy: &'a ArchivePolicy,
+    desired: &'a Desired,
+    observed: &'a Observed,
+    memory: &'a Memory,
+    /// When the policy was deleted.
+    deleted: Option<Timestamp>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    /// A stream that the policy is for.
+    fn stream(&mut self, matched: &Matched) {
+        let (observed, key) = (self.observed, key(matched));
+        let alarm = observed.alarms.get(&key);
+        if let Some(other) = self.other_owner(&key) {
+            self.plan.problems.push(problem(
+                &matched.video_stream,
+                "AlarmOwnedByAnother",
+                format!(
+                    "the alarm {} belongs to {other} and is left alone, so nothing starts recordings of the stream: delete that alarm, or its tags {}*",
+                    key.1,
+                    owner::PREFIX
+                ),
+            ));
+            let stop = Stop {
+                at: observed.now,
+                why: Ended::TriggerChanged,
+                catch_up: false,
+            };
+            let group = self.stop(matched.arn.as_str(), |_| true, stop);
+            return self.plan.groups.push(group);
+        }
+        self.plan.in_alarm += usize::from(alarm.is_some_and(|alarm| alarm.in_alarm));
+
+        let mark = self.mark(matched, alarm);
+        let new_stream = alarm.is_some_and(|alarm| is_new_stream(self.desired, matched, alarm));
+        let level = alarm.map(level);
+        let transitions = observed.transitions.get(&key).map_or(&[][..], Vec::as_slice);
+        let episodes = episodes(transitions, level.as_ref(), observed.now);
+        let of_alarm = |r: &Recording| r.spec.cause.as_ref().and_then(|c| c.alarm.as_ref()) == Some(&key.1);
+        let all = self.recordings(matched.arn.as_str());
+        let known: Vec<Known> = all.filter(|(_, r)| of_alarm(r)).map(|(known, _)| known).collect();
+        let windows = windows(&Input {
+            rules: &self.policy.spec.recording,
+            since: self.since(matched, mark),
+            stop: self.why_stop(matched),
+            checkpoint: self.memory.checkpoint.filter(|_| !new_stream),
+            episodes: &episodes,
+            level: level.as_ref(),
+            recordings: &known,
+            now: observed.now,
+        });
+        self.plan.waiting = self.plan.waiting.into_iter().chain(windows.waiting).min();
+        let mut group: Group = windows
+            .new
+            .iter()
+            .map(|new| Action::Begin(Box::new(recording::make(self.policy, matched, new)), new.entry))
+            .collect();
+        group.extend(windows.changes.into_iter().map(|change| self.change(change)));
+        let stop = Stop {
+            at: observed.now,
+            why: Ended::TriggerChanged,
+            catch_up: false,
+        };
+        group.extend(self.stop(matched.arn.as_str(), |r| !of_alarm(r), stop));
+        if self.deleted.is_none() {
+            group.extend(self.alarm(matched, alarm, mark));
+        }
+        self.plan.groups.push(group);
+    }
+
+    /// What the alarm's description is to remember.
+    fn mark(&self, matched: &Matched, alarm: Option<&Alarm>) -> Mark {
+        let created = matched.arn.creation_millis();
+        let read = alarm.and_then(|alarm| Mark::read(&alarm.description, &self.desired.owner));
+        let from = match (alarm, read) {
+            (_, Some(mark)) if mark.created == created => mark.from,
+            // It comes to match now, unless it matched already when the policy began, or its alarm was deleted by somebody.
+            (None, _) => {
+                let matched_before = self
+                    .observed
+                    .transitions
+                    .get(&key(matched))
+                    .is_some_and(|t| !t.is_empty());
+                (self.memory.checkpoint.is_some() && !matched_before).then_some(self.observed.now)
+            }
+            _ => None,
+        };
+        Mark { created, from }
+    }
+
+    fn since(&self, matched: &Matched, mark: Mark) -> Since {
+        let created = created(matched);
+        let begun = self
+            .policy
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(self.observed.now, |t| t.0);
+        let watching = self.memory.watching_since.unwrap_or(self.observed.now);
+        // What had expired before the policy began was never promised.
+        let kept = SignedDuration::from_hours(matched.retention_hours.max(24).into());
+        let resumed = (watching > begun).then_some(watching);
+        let floor = resumed.unwrap_or(watching - kept);
+        Since {
+            at: watching.max(mark.from.unwrap_or(watching)).max(created),
+            floor: floor.max(mark.from.unwrap_or(floor)).max(created),
+        }
+    }
+
+    /// Why open recordings of a matched stream end now, if they do.
+    fn why_stop(&self, matched: &Matched) -> Option<Stop> {
+        let now = self.observed.now;
+        if let Some(at) = self.deleted {
+            return Some(Stop {
+                at,
+                why: Ended::PolicyDeleted,
+                catch_up: !self.policy.spec.suspend,
+            });
+        }
+        if self.policy.spec.suspend {
+            return Some(Stop {
+                at: now,
+                why: Ended::Suspended,
+                catch_up: false,
+            });
+        }
+        matched.deleted_at.map(|at| Stop {
+            at: at.min(now),
+            why: Ended::StreamDeleted,
+            catch_up: true,
+        })
+    }
+
+    /// The recordings of a stream that this policy made.
+    fn recordings<'a>(&'a self, arn: &'a str) -> impl Iterator<Item = (Known, &'a Recording)> {
+        let policy = &*self.desired.owner.name;
+        let of_stream = self
+            .observed
+            .recordings
+            .iter()
+            .filter(move |r| r.spec.stream_arn == arn);
+        of_stream.filter_map(move |r| Some((recording::known(r, policy)?, r)))
+    }
+
+    fn change(&self, change: Change) -> Action {
+        let of_name = self
+            .observed
+            .recordings
+            .iter()
+            .find(|r| r.name_any() == change.name);
+        Action::Change {
+            version: of_name.and_then(ResourceExt::resource_version),
+            change,
+        }
+    }
+
+    /// Ends the open recordings of a stream.
+    fn stop(&self, arn: &str, which: impl Fn(&Recording) -> bool, stop: Stop) -> Group {
+        let known: Vec<Known> = self
+            .recordings(arn)
+            .filter(|(_, r)| which(r))
+            .map(|(known, _)| known)
+            .collect();
+        let changes = windows::windows(&Input {
+            rules: &self.policy.spec.recording,
+            since: Since {
+                at: stop.at,
+                floor: stop.at,
+            },
+            stop: Some(stop),
+            checkpoint: self.memory.checkpoint,
+            episodes: &[],
+            level: None,
+            recordings: &known,
+            now: self.observed.now,
+        })
+        .changes;
+        changes.into_iter().map(|change| self.change(change)).collect()
+    }
+
+    /// Recordings of streams that the policy is not for any more.
+    fn left_over(&mut self) {
+        let matched: BTreeSet<&str> = self.desired.streams.iter().map(|m| m.arn.as_str()).collect();
+        let left: BTreeMap<&str, Option<&String>> = self
+            .observed
+            .recordings
+            .iter()
+            .filter(|r| r.spec.end.is_none() && !matched.contains(&*r.spec.stream_arn))
+            .map(|r| {
+                (
+                    &*r.spec.stream_arn,
+                    r.spec.cause.as_ref().and_then(|c| c.video_stream.as_ref()),
+                )
+            })
+            .collect();
+        for (arn, video_stream) in left {
+            let why = match video_stream {
+                _ if self.deleted.is_some() => Ended::PolicyDeleted,
+                Some(name) if self.desired.selected.contains(name) => Ended::StreamChanged,
+                Some(name) if self.observed.video_streams.contains(name) => Ended::NotMatched,
+                _ => Ended::StreamDeleted,
+            };
+            let stop = Stop {
+                at: self.observed.now,
+                why,
+                catch_up: false,
+            };
+            let group = self.stop(arn, |_| true, stop);
+            self.plan.groups.push(group);
+        }
+    }
+
+    /// Makes the alarm, or puts it right. What others added to it stays.
+    fn alarm(&self, matched: &Matched, alarm: Option<&Alarm>, mark: Mark) -> Group {
+        let (region, name) = key(matched);
+        let put = |actions, tags, new| Action::PutAlarm {
+            region: region.clone(),
+            alarm: Box::new(NewAlarm {
+                name: name.clone(),
+                description: describe(self.desired, matched, mark),
+                definition: matched.definition.clone(),
+                actions,
+                tags,
+            }),
+            new,
+        };
+        let Some(alarm) = alarm else {
+            return vec![put(Actions::default(), self.desired.tags.clone(), true)];
+        };
+        let mut group = vec![];
+        if !is_as_wanted(self.desired, matched, mark, alarm) {
+            group.push(put(alarm.actions.clone(), BTreeMap::new(), false));
+        }
+        if let Some(has) = self.observed.tags.get(&key(matched)) {
+            let lacks = self
+                .desired
+                .tags
+                .iter()
+                .filter(|(key, value)| has.get(*key) != Some(value));
+            let tags: BTreeMap<String, String> =
+                lacks.map(|(key, value)| (key.clone(), value.clone())).collect();
+            if !tags.is_empty() {
+                group.push(Action::TagAlarm {
+                    region,
+                    name,
+                    arn: alarm.arn.clone(),
+                    tags,
+                });
+            }
+        }
+        group
+    }
+
+    /// Alarms that no stream needs any more: of streams that do not match, and all of a deleted policy once its recordings are
+    /// finished.
+    fn alarms_to_go(&mut self) {
+        let finished =
+            self.observed.recordings.iter().all(recording::is_finished) && self.plan.waiting.is_none();
+        let nothing_to_do = self.plan.groups.iter().all(Vec::is_empty);
+        let all =
+            self.deleted.is_some() && (finished && nothing_to_do || self.observed.namespace_terminating);
+        let needed: BTreeSet<AlarmKey> = self
+            .desired
+            .streams
+            .iter()
+            .map(key)
+            .chain(self.desired.keep.clone())
+            .collect();
+        for key in self.observed.alarms.keys() {
+            let ours = self
+                .observed
+                .tags
+                .get(key)
+                .is_some_and(|tags| self.desired.owner.claim(tags) == Claim::Ours);
+            if ours && (all || self.deleted.is_none() && !needed.contains(key)) {
+                let (region, name) = key.clone();
+                self.plan.groups.push(vec![Action::DeleteAlarm { region, name }]);
+            }
+        }
+    }
+
+    /// Another owner that an alarm's tags name.
+    fn other_owner(&self, key: &AlarmKey) -> Option<Owner> {
+        match self.desired.owner.claim(self.observed.tags.get(key)?) {
+            Claim::Another(owner) => Some(owner),
+            Claim::Ours | Claim::Nobody => None,
+        }
+    }
+}
+
+fn level(alarm: &Alarm) -> Level {
+    let reason_data = alarm
+        .reason_data
+        .clone()
+        .map_or(serde_json::Value::Null, serde_json::Value::String);
+    Level {
+        alarm: alarm.in_alarm,
+        since: alarm.since,
+        start: history::start_date(&reason_data),
+        reason: alarm.reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
