@@ -4,12 +4,15 @@
 //! It shares no code with the operator, above all none for media: what simulator and archiver agree on is AWS's behaviour,
 //! not a common bug.
 
+pub mod behaviour;
 pub mod camera;
 pub mod clock;
 pub mod cloudwatch;
+pub mod faults;
 pub mod http;
 pub mod kvs;
 pub mod metrics;
+pub mod own;
 pub mod s3;
 pub mod serve;
 pub mod wire;

@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use kvs_sim::{
+    behaviour::Behaviour,
     camera::{self, pace::Pace},
     clock::System,
+    own,
     serve::Services,
     world::{Settings, World},
 };
@@ -44,6 +47,55 @@ struct Serve {
     /// Evaluate alarms every few seconds with what there is, instead of as AWS does: every minute, a minute late.
     #[arg(long)]
     early_evaluation: bool,
+    /// How to answer what AWS leaves open: as it was seen to do, or the worst of everything.
+    #[arg(long, value_enum, default_value_t = Profile::Aws)]
+    profile: Profile,
+    /// A file that changes some of the profile's answers: a JSON object with fields of /_kvs-sim/behaviour.
+    #[arg(long, value_name = "FILE")]
+    behaviour: Option<PathBuf>,
+    /// Without AWS's quotas: as many calls a second as the machine can take.
+    #[arg(long)]
+    no_quotas: bool,
+    /// A file of faults on demand: JSON, a rule or a list of rules as /_kvs-sim/faults takes them.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Profile {
+    Aws,
+    Hostile,
+}
+
+impl Serve {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let mut behaviour = match self.profile {
+            Profile::Aws => Behaviour::default(),
+            Profile::Hostile => Behaviour::hostile(),
+        };
+        if let Some(file) = &self.behaviour {
+            let json = std::fs::read(file).with_context(|| file.display().to_string())?;
+            behaviour = behaviour
+                .patched(&json)
+                .with_context(|| file.display().to_string())?;
+        }
+        let faults = match &self.faults {
+            Some(file) => {
+                let json = std::fs::read(file).with_context(|| file.display().to_string())?;
+                own::rules(&json).with_context(|| file.display().to_string())?
+            }
+            None => vec![],
+        };
+        Ok(Settings {
+            data: self.data.clone(),
+            endpoint: self.endpoint.clone(),
+            transition: Duration::from_secs(self.transition),
+            early_evaluation: self.early_evaluation,
+            behaviour,
+            quotas: !self.no_quotas,
+            faults,
+        })
+    }
 }
 
 #[derive(clap::Args)]
@@ -113,13 +165,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(serve) => {
-            let settings = Settings {
-                data: serve.data,
-                endpoint: serve.endpoint,
-                transition: Duration::from_secs(serve.transition),
-                early_evaluation: serve.early_evaluation,
-            };
-            let services = Services::open(World::new(Arc::new(System), settings))?;
+            let services = Services::open(World::new(Arc::new(System), serve.settings()?))?;
             let listener = tokio::net::TcpListener::bind(serve.listen).await?;
             println!(
                 "kvs-sim serves AWS_ENDPOINT_URL=http://{}",

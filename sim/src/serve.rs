@@ -2,7 +2,6 @@
 //! (all three Kinesis Video services sign alike).
 
 use std::{
-    collections::HashMap,
     future::IntoFuture,
     sync::{
         Arc,
@@ -13,14 +12,18 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{StatusCode, request::Parts},
 };
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use tokio::net::TcpListener;
 
 use crate::{
     cloudwatch::CloudWatch,
+    faults::{self, Target, Words},
     http::{Body, Request, Response, stamp},
     kvs::Kvs,
+    own,
     s3::S3,
     world::World,
 };
@@ -62,7 +65,7 @@ impl Services {
 
     /// What goes on without a request, for as long as the future lives.
     async fn background(&self) {
-        self.cloudwatch.run().await;
+        tokio::join!(self.cloudwatch.run(), self.kvs.run());
     }
 }
 
@@ -73,43 +76,88 @@ async fn dispatch(State(services): State<Arc<Services>>, request: Request) -> Re
     response
 }
 
-async fn route(services: &Services, request: Request) -> Response {
-    let headers = request.headers();
-    let target = headers
+/// Which service a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    Own,
+    Kvs,
+    CloudWatch,
+    S3,
+}
+
+fn to(parts: &Parts) -> To {
+    let path = parts.uri.path();
+    let target = parts
+        .headers
         .get("x-amz-target")
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
-    let form = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
-    let path = request.uri().path();
-    if let Some(own) = path.strip_prefix("/_kvs-sim/") {
-        own_endpoint(services, own, request.uri().query().unwrap_or_default())
-    } else if Kvs::serves(request.method(), path) {
-        services.kvs.clone().handle(request).await
+    if path.starts_with(own::PREFIX) {
+        To::Own
+    } else if Kvs::serves(&parts.method, path) {
+        To::Kvs
     } else if path.starts_with("/service/GraniteServiceVersion20100801/")
         || target.starts_with("GraniteServiceVersion20100801.")
-        || (form && path == "/")
+        || (Target::is_form(parts) && path == "/")
     {
-        services.cloudwatch.clone().handle(request).await
+        To::CloudWatch
     } else {
-        services.s3.clone().handle(request).await
+        To::S3
     }
 }
 
-/// What the simulator itself offers, beside the simulated services.
-fn own_endpoint(services: &Services, path: &str, query: &str) -> Response {
-    let query: HashMap<String, String> = serde_urlencoded::from_str(query).unwrap_or_default();
-    match path {
-        "ledger" => services.kvs.ledger(query.get("stream").cloned()),
-        "health" => Response::new(Body::from("ok\n")),
-        _ => {
-            let mut response = Response::new(Body::from(
-                "kvs-sim offers /_kvs-sim/health and /_kvs-sim/ledger?stream=NAME\n",
-            ));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
+async fn route(services: &Services, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let to = to(&parts);
+    if to == To::Own || services.world.faults.is_empty() {
+        return perform(services, to, Request::from_parts(parts, body)).await;
+    }
+    match with_faults(services, to, parts, body).await {
+        Ok(response) => response,
+        Err(error) => own::answer(
+            StatusCode::BAD_REQUEST,
+            format!("the request cannot be read: {error}\n"),
+        ),
+    }
+}
+
+async fn perform(services: &Services, to: To, request: Request) -> Response {
+    match to {
+        To::Own => own::handle(services, request).await,
+        To::Kvs => services.kvs.clone().handle(request).await,
+        To::CloudWatch => services.cloudwatch.clone().handle(request).await,
+        To::S3 => services.s3.clone().handle(request).await,
+    }
+}
+
+/// The largest body that is read to see what a request is; media is not read for that.
+const LARGEST: usize = 4 << 20;
+
+async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> anyhow::Result<Response> {
+    let media = to == To::S3 || parts.uri.path() == "/putMedia";
+    let (known, body) = if media {
+        (Bytes::new(), body)
+    } else {
+        let bytes = Limited::new(body, LARGEST)
+            .collect()
+            .await
+            .map_err(|e| anyhow::anyhow!(e))?
+            .to_bytes();
+        (bytes.clone(), Body::from(bytes))
+    };
+    let (target, words) = match to {
+        To::Kvs => (Target::kvs(&parts, &known), Words::Kvs),
+        To::S3 => (Target::s3(&parts), Words::S3),
+        To::CloudWatch | To::Own => (Target::by_operation(&parts, &known), Words::ByOperation),
+    };
+    let mut request = Request::from_parts(parts.clone(), body);
+    match services.world.faults.strike(&target) {
+        None => Ok(perform(services, to, request).await),
+        Some(fault) => {
+            tracing::info!(?target, ?fault, "fault on demand");
+            // Some only the operation itself can commit.
+            request.extensions_mut().insert(fault.clone());
+            Ok(faults::apply(fault, words, &parts, perform(services, to, request)).await)
         }
     }
 }

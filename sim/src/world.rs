@@ -1,8 +1,16 @@
 //! What all simulated services share: clock, account, metrics, where state is kept, and the settings.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use crate::{clock::Clock, metrics::Metrics};
+use crate::{
+    behaviour::Behaviour,
+    clock::Clock,
+    faults::{Faults, Rule},
+    metrics::Metrics,
+};
 
 /// The account that everything belongs to.
 pub const ACCOUNT: &str = "123456789012";
@@ -22,6 +30,12 @@ pub struct Settings {
     /// How often alarms are evaluated, and how late metrics are visible. `false` follows AWS (every minute, a minute late).
     /// `true` evaluates every few seconds with what there is, for demonstrations.
     pub early_evaluation: bool,
+    /// The answers to what AWS leaves open, at the start.
+    pub behaviour: Behaviour,
+    /// Whether the service's quotas hold. Tests that are not about them are simpler without.
+    pub quotas: bool,
+    /// Faults on demand, at the start.
+    pub faults: Vec<Rule>,
 }
 
 impl Default for Settings {
@@ -31,6 +45,9 @@ impl Default for Settings {
             endpoint: None,
             transition: std::time::Duration::from_secs(10),
             early_evaluation: false,
+            behaviour: Behaviour::default(),
+            quotas: false,
+            faults: vec![],
         }
     }
 }
@@ -44,6 +61,9 @@ pub struct World {
     pub metrics: Metrics,
     /// The settings.
     pub settings: Settings,
+    /// Faults on demand.
+    pub faults: Faults,
+    behaviour: Mutex<Arc<Behaviour>>,
 }
 
 impl World {
@@ -52,7 +72,22 @@ impl World {
         Arc::new(Self {
             clock,
             metrics: Metrics::default(),
+            faults: Faults::new(settings.faults.clone()),
+            behaviour: Mutex::new(Arc::new(settings.behaviour.clone())),
             settings,
         })
+    }
+
+    /// The answers to what AWS leaves open, as they are now.
+    pub fn behaviour(&self) -> Arc<Behaviour> {
+        self.behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Answers differently from now on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(behaviour);
     }
 }

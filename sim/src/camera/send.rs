@@ -96,7 +96,7 @@ impl Sender {
     pub async fn run(mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         let mut progress = (self.next, Instant::now());
-        let mut wait = Duration::from_millis(500);
+        let mut wait = Duration::from_millis(200);
         loop {
             let reason = match self.connect(began).await {
                 Ok(Ended::Done) => {
@@ -114,7 +114,7 @@ impl Sender {
             };
             if self.next > progress.0 {
                 progress = (self.next, Instant::now());
-                wait = Duration::from_millis(500);
+                wait = Duration::from_millis(200);
             }
             if progress.1.elapsed() > GIVE_UP_AFTER {
                 bail!(

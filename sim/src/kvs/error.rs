@@ -80,6 +80,17 @@ impl ApiError {
         Self::new("ConnectionLimitExceededException", 400, message)
     }
 
+    /// ClientLimitExceededException.
+    pub fn limit(message: impl Into<String>) -> Self {
+        Self::new("ClientLimitExceededException", 400, message)
+    }
+
+    /// AccountStreamLimitExceededException.
+    pub fn too_many_streams() -> Self {
+        let message = "You have reached the maximum number of streams for this account and region.";
+        Self::new("AccountStreamLimitExceededException", 400, message)
+    }
+
     /// SerializationException: what came is not the JSON of this operation.
     pub fn serialization(error: &serde_json::Error) -> Self {
         Self::new("SerializationException", 400, error.to_string())

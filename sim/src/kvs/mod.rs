@@ -6,29 +6,35 @@ pub mod error;
 pub mod ingest;
 pub mod lines;
 pub mod mkv;
+pub mod publish;
+pub mod quotas;
 pub mod streams;
 pub mod validate;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::http::{HeaderValue, Method, header};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_stream::StreamExt;
 
 use self::{
     archive::{fragment::Numbers, store::Store},
     error::{ApiError, ApiResult},
     ingest::ledger::Ledger,
+    publish::Publisher,
+    quotas::Quotas,
     streams::{Stream, StreamRef, Streams},
 };
 use crate::{
+    faults::{Fault, Target},
     http::{self, Body, Request, Response},
-    metrics::Metric,
     world::World,
 };
 
@@ -46,6 +52,8 @@ pub struct Kvs {
     numbers: Mutex<Numbers>,
     /// ARNs of the streams that a PutMedia is connected to.
     connected: Mutex<HashSet<String>>,
+    quotas: Quotas,
+    metrics: Publisher,
     /// Where state is kept when nobody wants it kept.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -78,6 +86,8 @@ impl Kvs {
             streams: Mutex::new(streams),
             numbers: Mutex::new(numbers),
             connected: Mutex::default(),
+            quotas: Quotas::new(world.settings.quotas),
+            metrics: Publisher::new(world.clone()),
             world,
             _temporary: temporary,
         }))
@@ -107,13 +117,26 @@ impl Kvs {
         let (head, body) = request.into_parts();
         let region = http::region(&head.headers);
         let path = head.uri.path();
+        let operation = Target::kvs(&head, &[]).operation.unwrap_or_default();
+        let fault = head.extensions.get::<Fault>().cloned();
         if path == "/putMedia" {
+            let body = match fault {
+                Some(Fault::Cut { bytes }) => cut_after(body, bytes),
+                _ => body,
+            };
             return ingest::put_media::run(self, &region, &head.headers, body).await;
         }
         let body = Limited::new(body, MAX_REQUEST).collect().await;
         let body = body
             .map_err(|e| ApiError::invalid(format!("The request cannot be read: {e}")))?
             .to_bytes();
+        let stream = self.named(&region, &body);
+        self.quotas.call(
+            &operation,
+            &region,
+            stream.as_ref().map(|s| s.arn.as_str()),
+            self.now(),
+        )?;
         let call = Call {
             kvs: &self,
             region: &region,
@@ -145,10 +168,24 @@ impl Kvs {
                 call.json(|call, input| archive::list_fragments::run(call.kvs, call.region, input))
             }),
             "/getMediaForFragmentList" => self.clone().read(&call, "GetMediaForFragmentList", |call| {
-                archive::fragment_list::run(call.kvs.clone(), call.region, call.input()?)
+                archive::fragment_list::run(call.kvs.clone(), call.region, call.input()?, fault.clone())
             }),
             _ => Err(ApiError::unknown_operation(path)),
         }
+    }
+
+    /// The stream that a request names in any of the ways, if it is there.
+    fn named(&self, region: &str, body: &[u8]) -> Option<Stream> {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            #[serde(flatten)]
+            stream: StreamRef,
+            #[serde(rename = "ResourceARN")]
+            resource: Option<String>,
+        }
+        let Named { mut stream, resource } = serde_json::from_slice(body).ok()?;
+        stream.arn = stream.arn.or(resource);
+        self.stream(region, &stream).ok()
     }
 
     /// A reading operation, counted in the stream's metrics where the stream is known.
@@ -226,13 +263,30 @@ impl Kvs {
 
     /// Adds to a metric of a stream.
     pub fn measure(&self, stream: &Stream, name: &str, value: f64) {
-        let metric = Metric {
-            region: stream.region.clone(),
-            namespace: "AWS/KinesisVideo".into(),
-            name: name.into(),
-            dimensions: BTreeMap::from([("StreamName".into(), stream.name.clone())]),
-        };
-        self.world.metrics.add(metric, self.world.clock.now(), value);
+        self.metrics.add(stream, name, value);
+    }
+
+    /// What goes on without a request, for as long as the future lives.
+    pub async fn run(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Err(error) = self.tick() {
+                tracing::error!(%error, "kvs-sim cannot clean up");
+            }
+        }
+    }
+
+    /// Publishes metrics that are due, and drops what time has ended: deleted streams, expired fragments.
+    pub fn tick(&self) -> ApiResult<()> {
+        self.sweep()?;
+        let now = self.now();
+        let entries: Vec<streams::Entry> = self.streams().all().cloned().collect();
+        for entry in &entries {
+            entry.store.expire(entry.stream.horizon(now))?;
+        }
+        self.metrics
+            .tick(|| entries.into_iter().map(|e| e.stream).collect());
+        Ok(())
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -243,6 +297,19 @@ impl Kvs {
     fn sweep(&self) -> ApiResult<()> {
         Ok(self.streams().sweep(self.now())?)
     }
+}
+
+/// A body that breaks off after so many bytes.
+fn cut_after(body: Body, bytes: u64) -> Body {
+    let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let pieces = body.into_data_stream().map(move |piece| {
+        let piece = piece.map_err(std::io::Error::other)?;
+        left = left
+            .checked_sub(piece.len())
+            .ok_or_else(|| std::io::Error::other("cut"))?;
+        Ok::<_, std::io::Error>(piece)
+    });
+    Body::from_stream(pieces)
 }
 
 /// A request of the JSON protocol.

@@ -72,6 +72,9 @@ pub struct Stream {
     pub notification: Option<Value>,
     /// Another one after every change.
     pub version: String,
+    /// From when on it is found.
+    #[serde(default)]
+    pub visible: i64,
     /// What it is until `until`; then it is ACTIVE, or gone.
     pub status: Status,
     /// See `status`.
@@ -136,10 +139,16 @@ impl Streams {
             .entries
             .values()
             .map(|e| &e.stream)
-            .filter(|s| s.region == region && s.status_at(now).is_some())
+            .filter(|s| s.region == region && s.visible <= now && s.status_at(now).is_some())
             .collect();
         streams.sort_by(|a, b| a.name.cmp(&b.name));
         streams
+    }
+
+    /// Whether a name is taken, be its stream found already or not.
+    pub fn is_taken(&self, region: &str, name: &str, now: i64) -> bool {
+        let entry = self.entries.get(&(region.to_owned(), name.to_owned()));
+        entry.is_some_and(|e| e.stream.status_at(now).is_some())
     }
 
     /// Every stream of every region.
@@ -169,7 +178,7 @@ impl Streams {
         self.entries
             .get(&(region.to_owned(), name.to_owned()))
             .filter(|e| which.arn.as_ref().is_none_or(|arn| *arn == e.stream.arn))
-            .filter(|e| e.stream.status_at(now).is_some())
+            .filter(|e| e.stream.visible <= now && e.stream.status_at(now).is_some())
             .cloned()
             .ok_or_else(ApiError::no_stream)
     }

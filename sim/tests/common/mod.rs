@@ -23,7 +23,7 @@ use kvs_sim::{
         ingest::ledger::Entry,
         mkv::reader::{Event, Reader},
     },
-    metrics::Metric,
+    metrics::{Datapoint, Metric},
     serve::Services,
     world::{Settings, World},
 };
@@ -179,18 +179,25 @@ impl Service {
 
     /// The sum of a metric over all time.
     pub fn metric(&self, stream: &str, name: &str) -> f64 {
+        self.points(stream, name).iter().map(|p| p.1.sum).sum()
+    }
+
+    /// The minutes for which a metric has data.
+    pub fn datapoints(&self, stream: &str, name: &str) -> usize {
+        self.points(stream, name).len()
+    }
+
+    fn points(&self, stream: &str, name: &str) -> Vec<(Timestamp, Datapoint)> {
         let metric = Metric {
             region: "us-east-1".into(),
             namespace: "AWS/KinesisVideo".into(),
             name: name.into(),
             dimensions: BTreeMap::from([("StreamName".into(), stream.into())]),
         };
-        let points = self
-            .services
+        self.services
             .world
             .metrics
-            .read(&metric, Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        points.iter().map(|p| p.1.sum).sum()
+            .read(&metric, Timestamp::UNIX_EPOCH, Timestamp::MAX)
     }
 }
 

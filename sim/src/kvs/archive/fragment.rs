@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::kvs::mkv::tags;
+use crate::{behaviour::TagNames, kvs::mkv::tags};
 
 /// What the archive knows of a fragment; times in ms since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +37,30 @@ impl Meta {
     }
 
     /// The Tags element that the service puts between the producer's header and the Cluster.
-    pub fn tags(&self) -> Vec<u8> {
+    pub fn tags(&self, names: TagNames) -> Vec<u8> {
+        let (server, producer) = match names {
+            TagNames::Short => (
+                "AWS_KINESISVIDEO_SERVER_TIMESTAMP",
+                "AWS_KINESISVIDEO_PRODUCER_TIMESTAMP",
+            ),
+            TagNames::Side => (
+                "AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP",
+                "AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP",
+            ),
+        };
         tags::write(&[
             ("AWS_KINESISVIDEO_FRAGMENT_NUMBER", self.number.as_str()),
-            ("AWS_KINESISVIDEO_SERVER_TIMESTAMP", &seconds(self.server)),
-            ("AWS_KINESISVIDEO_PRODUCER_TIMESTAMP", &seconds(self.producer)),
+            (server, &seconds(self.server)),
+            (producer, &seconds(self.producer)),
         ])
+    }
+
+    /// A number that is the same for this fragment always, and says nothing.
+    pub fn chance(&self) -> u64 {
+        Sha256::digest(&self.number)
+            .iter()
+            .take(8)
+            .fold(0, |n, b| n << 8 | u64::from(*b))
     }
 }
 

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::fragment::Meta;
-use crate::kvs::{
-    Kvs,
-    error::{ApiError, ApiResult},
-    streams::{Stream, StreamRef},
-    validate::{self, millis},
+use crate::{
+    behaviour::BeforeHead,
+    kvs::{
+        Kvs,
+        error::{ApiError, ApiResult},
+        streams::{Stream, StreamRef},
+        validate::{self, millis},
+    },
 };
-
-/// How many fragments a page has where the client does not say; AWS does not document it.
-const DEFAULT_RESULTS: i64 = 100;
 
 /// The request.
 #[derive(Debug, Deserialize)]
@@ -82,8 +82,11 @@ impl Selector {
 pub fn run(kvs: &Kvs, region: &str, input: Input) -> ApiResult<Value> {
     let now = kvs.now();
     let (stream, store) = kvs.archive(region, &input.stream)?;
-    let count =
-        validate::range("MaxResults", input.max_results, 1, 1000)?.unwrap_or(DEFAULT_RESULTS) as usize;
+    let behaviour = kvs.world.behaviour();
+    let count = validate::range("MaxResults", input.max_results, 1, 1000)?;
+    let count = count.unwrap_or(behaviour.listing_default_results).max(1) as usize;
+    kvs.quotas.metadata(&stream.arn, count, now)?;
+    kvs.measure(&stream, "ArchivedFragmentsConsumed.Metadata", count as f64);
     let token = input
         .next_token
         .as_deref()
@@ -100,7 +103,14 @@ pub fn run(kvs: &Kvs, region: &str, input: Input) -> ApiResult<Value> {
     };
     check(&selector, &stream, now)?;
     let horizon = stream.horizon(now);
-    let listed = store.select(|m| m.server >= horizon && m.persisted <= as_of && selector.takes(m));
+    let head = horizon.max(stream.created);
+    let before_head = selector.fragment_selector_type == SelectorType::ServerTimestamp
+        && millis(selector.timestamp_range.start_timestamp) < head;
+    if before_head && behaviour.listing_before_head == BeforeHead::Empty {
+        return Ok(json!({ "Fragments": [], "NextToken": null }));
+    }
+    let listable = |m: &Meta| m.persisted.saturating_add(behaviour.listing_lag.of(m.chance())) <= as_of;
+    let listed = store.select(|m| m.server >= horizon && selector.takes(m) && listable(m));
     let mut listed: Vec<(String, Meta)> = listed.into_iter().map(|m| (place(&m), m)).collect();
     listed.sort_by(|a, b| a.0.cmp(&b.0));
     if let Some(after) = after {

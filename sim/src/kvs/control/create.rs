@@ -10,6 +10,7 @@ use crate::{
     kvs::{
         Call,
         error::{ApiError, ApiResult},
+        quotas,
         streams::{Status, Stream, arn, new_version},
         validate,
     },
@@ -77,8 +78,11 @@ pub fn run(call: &Call<'_>, input: Input) -> ApiResult<Value> {
     let now = call.kvs.now();
     let last = call.kvs.ledger.lock().unwrap_or_else(|e| e.into_inner()).last();
     let mut streams = call.kvs.streams();
-    if streams.list(call.region, now).iter().any(|s| s.name == name) {
+    if streams.is_taken(call.region, &name, now) {
         return Err(ApiError::in_use("The stream already exists."));
+    }
+    if streams.list(call.region, now).len() >= quotas::STREAMS {
+        return Err(ApiError::too_many_streams());
     }
     let arn = arn(call.region, &name, now);
     let key = format!("arn:aws:kms:{}:{ACCOUNT}:alias/aws/kinesisvideo", call.region);
@@ -96,6 +100,7 @@ pub fn run(call: &Call<'_>, input: Input) -> ApiResult<Value> {
         image_generation: None,
         notification: None,
         version: new_version(),
+        visible: now.saturating_add(call.kvs.world.behaviour().stream_visible_after_millis),
         status: Status::Creating,
         until: now.saturating_add(transition(call)),
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,9 +47,18 @@ pub fn untag_stream(call: &Call<'_>, input: UntagStream) -> ApiResult<Value> {
     )
 }
 
-/// ListTagsForStream. At most 50 tags: there is never a second page.
-pub fn list_for_stream(call: &Call<'_>, input: StreamRef) -> ApiResult<Value> {
-    Ok(json!({ "Tags": call.kvs.stream(call.region, &input)?.tags }))
+/// ListTagsForStream's request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListTagsForStream {
+    #[serde(flatten)]
+    stream: StreamRef,
+    next_token: Option<String>,
+}
+
+/// ListTagsForStream.
+pub fn list_for_stream(call: &Call<'_>, input: ListTagsForStream) -> ApiResult<Value> {
+    list(call, &input.stream, input.next_token)
 }
 
 /// TagResource's request.
@@ -100,11 +110,13 @@ pub fn untag_resource(call: &Call<'_>, input: UntagResource) -> ApiResult<Value>
 pub struct ListTagsForResource {
     #[serde(rename = "ResourceARN")]
     resource_arn: String,
+    #[serde(rename = "NextToken")]
+    next_token: Option<String>,
 }
 
 /// ListTagsForResource.
 pub fn list_for_resource(call: &Call<'_>, input: ListTagsForResource) -> ApiResult<Value> {
-    list_for_stream(call, resource(input.resource_arn))
+    list(call, &resource(input.resource_arn), input.next_token)
 }
 
 fn resource(arn: String) -> StreamRef {
@@ -112,6 +124,32 @@ fn resource(arn: String) -> StreamRef {
         name: None,
         arn: Some(arn),
     }
+}
+
+/// A page of tags, in the order of their keys; the token is the last key.
+fn list(call: &Call<'_>, which: &StreamRef, token: Option<String>) -> ApiResult<Value> {
+    let after = match token.filter(|token| !token.is_empty()) {
+        Some(token) => {
+            let key = BASE64_STANDARD
+                .decode(token)
+                .ok()
+                .and_then(|t| String::from_utf8(t).ok());
+            Some(key.ok_or_else(|| ApiError::invalid("NextToken is not one that this operation returned."))?)
+        }
+        None => None,
+    };
+    let tags = call.kvs.stream(call.region, which)?.tags;
+    let mut rest = tags
+        .into_iter()
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
+        .peekable();
+    let count = call.kvs.world.behaviour().tags_per_page.max(1);
+    let page: BTreeMap<String, String> = rest.by_ref().take(count).collect();
+    let next = rest
+        .peek()
+        .and_then(|_| page.keys().next_back())
+        .map(|key| BASE64_STANDARD.encode(key));
+    Ok(json!({ "Tags": page, "NextToken": next }))
 }
 
 fn set(call: &Call<'_>, which: &StreamRef, tags: BTreeMap<String, String>) -> ApiResult<Value> {

@@ -21,6 +21,8 @@ pub struct Limits {
     pub tags: usize,
     /// How far a producer's clock may be ahead, in ms. AWS gives no figure.
     pub ahead: i64,
+    /// Whether the producer's mark of a fragment's end is kept in it.
+    pub keep_end: bool,
 }
 
 impl Default for Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             tracks: 3,
             tags: 10,
             ahead: 24 * 3_600_000,
+            keep_end: false,
         }
     }
 }
@@ -160,6 +163,9 @@ impl Assembler {
             Event::Block { block, head, raw } => self.block(&block, &raw[head..], &raw)?,
             Event::Tags { pairs, raw } => {
                 if pairs.iter().any(|(name, _)| name == tags::END_OF_FRAGMENT) {
+                    if self.limits.keep_end && self.open.is_some() {
+                        self.keep(&raw)?;
+                    }
                     steps.extend(self.complete()?);
                 } else {
                     let own = pairs.iter().filter(|(name, _)| !name.starts_with("AWS_")).count();

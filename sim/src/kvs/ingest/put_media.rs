@@ -1,6 +1,6 @@
 //! PutMedia: one long request whose body is Matroska and whose answer, sent meanwhile, is acknowledgements.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
 };
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     ack::{Ack, AckError, AckEvent},
@@ -74,6 +74,8 @@ pub async fn run(kvs: Arc<Kvs>, region: &str, headers: &HeaderMap, body: Body) -
     if stream.status_at(kvs.now()) == Some(Status::Creating) {
         return Err(ApiError::no_stream());
     }
+    kvs.quotas
+        .call("PutMedia", region, Some(&stream.arn), kvs.now())?;
     kvs.measure(&stream, "PutMedia.Requests", 1.0);
     let connection = Connection::open(&kvs, &stream.arn).inspect_err(|_| {
         kvs.measure(&stream, "PutMedia.ConnectionErrors", 1.0);
@@ -88,7 +90,14 @@ pub async fn run(kvs: Arc<Kvs>, region: &str, headers: &HeaderMap, body: Body) -
         store,
         acks,
         reader: Reader::default(),
-        assembler: Assembler::new(base, Limits::default()),
+        assembler: Assembler::new(
+            base,
+            Limits {
+                keep_end: kvs.world.behaviour().end_of_fragment_tag,
+                ..Limits::default()
+            },
+        ),
+        previous_server: None,
         minute: i64::MIN,
         kvs,
         _connection: connection,
@@ -97,8 +106,7 @@ pub async fn run(kvs: Arc<Kvs>, region: &str, headers: &HeaderMap, body: Body) -
     tokio::spawn(session.run(body, started));
     // A client that waits for "100 Continue" gets it when the body is first read, which must be before the answer begins.
     let _ = timeout(Duration::from_secs(1), first_bytes).await;
-    let lines = ReceiverStream::new(lines).map(Ok::<Bytes, Infallible>);
-    let mut response = Response::new(Body::from_stream(lines));
+    let mut response = Response::new(Body::from_stream(ReceiverStream::new(lines)));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -149,7 +157,7 @@ impl Drop for Connection {
 struct Acks {
     /// Whether the producer wants more than refusals.
     wanted: bool,
-    lines: mpsc::Sender<Bytes>,
+    lines: mpsc::Sender<std::io::Result<Bytes>>,
 }
 
 impl Acks {
@@ -161,7 +169,12 @@ impl Acks {
 
     async fn send_always(&self, ack: &Ack) {
         // A producer that does not read its acknowledgements any more still has its footage persisted.
-        let _ = self.lines.send(ack.line().into()).await;
+        let _ = self.lines.send(Ok(ack.line().into())).await;
+    }
+
+    /// The answer breaks off, as the request did.
+    async fn cut(&self) {
+        let _ = self.lines.send(Err(std::io::Error::other("cut"))).await;
     }
 }
 
@@ -172,6 +185,8 @@ struct Session {
     acks: Acks,
     reader: Reader,
     assembler: Assembler,
+    /// The server time of the fragment before.
+    previous_server: Option<i64>,
     /// The minute that the connection was last counted in.
     minute: i64,
     _connection: Connection,
@@ -227,6 +242,7 @@ impl Session {
                 Some(Err(error)) => {
                     tracing::info!(stream = self.stream.name, %error, "PutMedia cut off");
                     self.measure("PutMedia.ConnectionErrors", 1.0);
+                    self.acks.cut().await;
                     return Ok(());
                 }
                 None => return self.end().await,
@@ -282,7 +298,13 @@ impl Session {
         }
     }
 
-    async fn complete(&mut self, fragment: Fragment) -> Result<(), AckError> {
+    async fn complete(&mut self, mut fragment: Fragment) -> Result<(), AckError> {
+        if let Some(previous) = self.previous_server.replace(fragment.server)
+            && self.kvs.world.behaviour().equal_server_times
+            && fragment.producer % 4 == 0
+        {
+            fragment.server = previous;
+        }
         let (timecode, number) = (fragment.timecode, fragment.number.clone());
         let received = self.kvs.now();
         let since_first_byte = received.saturating_sub(fragment.server) as f64;

@@ -1,0 +1,193 @@
+//! What AWS leaves open, or does one way today and another tomorrow: each question is a switch with its plausible answers.
+//!
+//! The default is what AWS documents or was seen to do, in its kind form. `hostile` has the worst answer to each question: a
+//! program that is right under both does not depend on the answer.
+
+use serde::{Deserialize, Serialize};
+
+/// The answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// DescribeStream and the rest say ResourceNotFoundException for so long (ms) after CreateStream.
+    pub stream_visible_after_millis: i64,
+    /// How many tags ListTagsForStream has in a page.
+    pub tags_per_page: usize,
+    /// ListFragments: how long after it was persisted a fragment is listed.
+    pub listing_lag: Lag,
+    /// ListFragments: how many fragments a page has where the client does not say.
+    pub listing_default_results: i64,
+    /// ListFragments by server time: what comes where the range begins before the oldest that the stream can have.
+    pub listing_before_head: BeforeHead,
+    /// Whether now and then two fragments in a row have the same server time, to the ms.
+    pub equal_server_times: bool,
+    /// The order in which GetMediaForFragmentList sends fragments.
+    pub fragment_list_order: Order,
+    /// How the tags of time are spelled in GetMediaForFragmentList.
+    pub fragment_list_tags: TagNames,
+    /// Whether the producer's tag AWS_KINESISVIDEO_END_OF_FRAGMENT is in what clients read.
+    pub end_of_fragment_tag: bool,
+    /// GetClip's "100 MB", in bytes of fragments.
+    pub clip_limit_bytes: u64,
+    /// Whether GetClip says how long its body is.
+    pub clip_content_length: bool,
+    /// Whether GetClip's file has other bytes each time, for the same footage.
+    pub clip_bytes_vary: bool,
+    /// How long (ms) after the end of a minute its metrics are published.
+    pub metrics_late_millis: i64,
+    /// What a metric has for a minute in which nothing happened.
+    pub idle_metrics: Idle,
+}
+
+/// How long after it was persisted a fragment is listed: each its own time, so a later one may come before an earlier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Lag {
+    /// At most this (ms), for most.
+    pub at_most_millis: i64,
+    /// One of so many takes longer; 0: none.
+    pub late_one_in: u64,
+    /// So long (ms).
+    pub late_millis: i64,
+}
+
+/// See [`Behaviour::listing_before_head`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BeforeHead {
+    /// What is in the range.
+    Listed,
+    /// Nothing, as was seen in 2018 (producer-sdk-cpp#56).
+    Empty,
+}
+
+/// See [`Behaviour::fragment_list_order`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// As the client asked.
+    AsAsked,
+    /// Any.
+    Shuffled,
+}
+
+/// See [`Behaviour::fragment_list_tags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TagNames {
+    /// `AWS_KINESISVIDEO_SERVER_TIMESTAMP`, as in captures of GetMedia and in AWS's parser library.
+    Short,
+    /// `AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP`, as in the API reference of GetMediaForFragmentList.
+    Side,
+}
+
+/// See [`Behaviour::idle_metrics`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Idle {
+    /// No data.
+    Missing,
+    /// PutMedia's counts are 0.
+    Zero,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            stream_visible_after_millis: 0,
+            tags_per_page: 50,
+            listing_lag: Lag::default(),
+            listing_default_results: 100,
+            listing_before_head: BeforeHead::Listed,
+            equal_server_times: false,
+            fragment_list_order: Order::AsAsked,
+            fragment_list_tags: TagNames::Short,
+            end_of_fragment_tag: false,
+            clip_limit_bytes: 100 << 20,
+            clip_content_length: true,
+            clip_bytes_vary: false,
+            metrics_late_millis: 0,
+            idle_metrics: Idle::Missing,
+        }
+    }
+}
+
+impl Behaviour {
+    /// The worst answer to each question.
+    pub fn hostile() -> Self {
+        Self {
+            stream_visible_after_millis: 3_000,
+            tags_per_page: 2,
+            listing_lag: Lag {
+                at_most_millis: 8_000,
+                late_one_in: 16,
+                late_millis: 150_000,
+            },
+            listing_default_results: 3,
+            listing_before_head: BeforeHead::Empty,
+            equal_server_times: true,
+            fragment_list_order: Order::Shuffled,
+            fragment_list_tags: TagNames::Side,
+            end_of_fragment_tag: true,
+            clip_limit_bytes: 100_000_000,
+            clip_content_length: false,
+            clip_bytes_vary: true,
+            metrics_late_millis: 240_000,
+            idle_metrics: Idle::Zero,
+        }
+    }
+
+    /// The same with some answers changed: a JSON object with any of the fields.
+    pub fn patched(&self, patch: &[u8]) -> serde_json::Result<Self> {
+        let patch: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(patch)?;
+        let mut all = serde_json::to_value(self)?;
+        for (name, value) in patch {
+            all[name] = value;
+        }
+        serde_json::from_value(all)
+    }
+}
+
+impl Lag {
+    /// How long (ms) a fragment takes, by a number that is its own.
+    pub fn of(&self, number: u64) -> i64 {
+        match number.checked_rem(self.late_one_in) {
+            Some(0) => self.late_millis,
+            _ => i64::try_from(number >> 8)
+                .unwrap_or(0)
+                .checked_rem(self.at_most_millis + 1)
+                .unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_knows_no_other_names() {
+        let patched =
+            Behaviour::default().patched(br#"{"listingLag": {"atMostMillis": 5}, "idleMetrics": "Zero"}"#);
+        let patched = patched.unwrap();
+        assert_eq!(
+            (patched.listing_lag.at_most_millis, patched.idle_metrics),
+            (5, Idle::Zero)
+        );
+        assert_eq!(
+            Behaviour {
+                listing_lag: Lag::default(),
+                idle_metrics: Idle::Missing,
+                ..patched
+            },
+            Behaviour::default()
+        );
+        assert!(Behaviour::default().patched(br#"{"unknown": 1}"#).is_err());
+        assert!(Behaviour::default().patched(b"[]").is_err());
+    }
+
+    #[test]
+    fn lags_differ_and_some_are_late() {
+        let lag = Behaviour::hostile().listing_lag;
+        let lags: Vec<i64> = (0..64).map(|n| lag.of(n * 0x1234_5678_9abc)).collect();
+        assert!(lags.iter().all(|l| (0..=8000).contains(l) || *l == 150_000));
+        assert!(lags.contains(&150_000) && lags.iter().any(|l| *l < 8000));
+        assert_eq!(Lag::default().of(12345), 0);
+    }
+}

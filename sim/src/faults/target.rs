@@ -1,0 +1,205 @@
+//! What a request is, in AWS's words: which operation, on which stream.
+
+use axum::http::{Method, header, request::Parts};
+use serde_json::Value;
+
+/// A request, as rules see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// AWS's name of the operation, where it can be told.
+    pub operation: Option<String>,
+    /// The name of the Kinesis Video stream, where there is one.
+    pub stream: Option<String>,
+    /// The path.
+    pub path: String,
+}
+
+impl Target {
+    /// A request of Kinesis Video.
+    pub fn kvs(parts: &Parts, body: &[u8]) -> Self {
+        let path = parts.uri.path();
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned)
+        };
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let field = |name: &str| body[name].as_str().map(str::to_owned);
+        let arn = field("StreamARN")
+            .or_else(|| field("ResourceARN"))
+            .or_else(|| header("x-amzn-stream-arn"));
+        let of_arn = arn.and_then(|arn| arn.split('/').nth(1).map(str::to_owned));
+        Self {
+            operation: Some(capitalized(path.trim_start_matches('/'))),
+            stream: field("StreamName")
+                .or_else(|| header("x-amzn-stream-name"))
+                .or(of_arn),
+            path: path.to_owned(),
+        }
+    }
+
+    /// A request of a service that is called by operation, in any of its protocols.
+    pub fn by_operation(parts: &Parts, body: &[u8]) -> Self {
+        let path = parts.uri.path();
+        let json = parts
+            .headers
+            .get("x-amz-target")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|t| t.rsplit('.').next());
+        let cbor = path.rsplit_once("/operation/").map(|(_, operation)| operation);
+        let query = || {
+            let form: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
+            form.into_iter()
+                .find(|(name, _)| name == "Action")
+                .map(|(_, action)| action)
+        };
+        let operation = json.or(cbor).map(str::to_owned).or_else(query);
+        Self {
+            operation,
+            stream: None,
+            path: path.to_owned(),
+        }
+    }
+
+    /// A request of S3.
+    pub fn s3(parts: &Parts) -> Self {
+        let path = parts.uri.path();
+        let object = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .is_some_and(|(_, key)| !key.is_empty());
+        let query = parts.uri.query().unwrap_or_default();
+        let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
+        let copy = parts.headers.contains_key("x-amz-copy-source");
+        let operation = match (&parts.method, object) {
+            (&Method::GET, true) if asks("tagging") => "GetObjectTagging",
+            (&Method::GET, true) if asks("uploadId") => "ListParts",
+            (&Method::GET, true) => "GetObject",
+            (&Method::HEAD, true) => "HeadObject",
+            (&Method::PUT, true) if asks("uploadId") => "UploadPart",
+            (&Method::PUT, true) if asks("tagging") => "PutObjectTagging",
+            (&Method::PUT, true) if asks("retention") => "PutObjectRetention",
+            (&Method::PUT, true) if asks("legal-hold") => "PutObjectLegalHold",
+            (&Method::PUT, true) if copy => "CopyObject",
+            (&Method::PUT, true) => "PutObject",
+            (&Method::POST, true) if asks("uploads") => "CreateMultipartUpload",
+            (&Method::POST, true) if asks("uploadId") => "CompleteMultipartUpload",
+            (&Method::DELETE, true) if asks("uploadId") => "AbortMultipartUpload",
+            (&Method::DELETE, true) => "DeleteObject",
+            (&Method::GET, false) if asks("list-type") => "ListObjectsV2",
+            (&Method::HEAD, false) => "HeadBucket",
+            (&Method::PUT, false) if query.is_empty() => "CreateBucket",
+            (&Method::DELETE, false) if query.is_empty() => "DeleteBucket",
+            (&Method::POST, false) if asks("delete") => "DeleteObjects",
+            // The rest is told by its path.
+            _ => {
+                return Self {
+                    operation: None,
+                    stream: None,
+                    path: path.to_owned(),
+                };
+            }
+        };
+        Self {
+            operation: Some(operation.to_owned()),
+            stream: None,
+            path: path.to_owned(),
+        }
+    }
+
+    /// Whether a request's operation is in a form in its body.
+    pub fn is_form(parts: &Parts) -> bool {
+        let kind = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
+        kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn operations_have_awss_names() {
+        let list = parts("POST", "/listFragments", &[]);
+        let target = Target::kvs(
+            &list,
+            br#"{"StreamARN": "arn:aws:kinesisvideo:r:1:stream/cam/1"}"#,
+        );
+        assert_eq!(
+            (target.operation.as_deref(), target.stream.as_deref()),
+            (Some("ListFragments"), Some("cam"))
+        );
+        let put = parts("POST", "/putMedia", &[("x-amzn-stream-name", "cam")]);
+        let target = Target::kvs(&put, b"");
+        assert_eq!(
+            (target.operation.as_deref(), target.stream.as_deref()),
+            (Some("PutMedia"), Some("cam"))
+        );
+
+        let cbor = parts(
+            "POST",
+            "/service/GraniteServiceVersion20100801/operation/DescribeAlarms",
+            &[],
+        );
+        let json = parts(
+            "POST",
+            "/",
+            &[("x-amz-target", "GraniteServiceVersion20100801.DescribeAlarms")],
+        );
+        let query = parts(
+            "POST",
+            "/",
+            &[("content-type", "application/x-www-form-urlencoded")],
+        );
+        for (parts, body) in [
+            (cbor, ""),
+            (json, "{}"),
+            (query, "Version=1&Action=DescribeAlarms"),
+        ] {
+            assert_eq!(
+                Target::by_operation(&parts, body.as_bytes()).operation.as_deref(),
+                Some("DescribeAlarms")
+            );
+        }
+
+        let table = [
+            ("PUT", "/b/k", Some("PutObject")),
+            ("PUT", "/b/k?partNumber=1&uploadId=x", Some("UploadPart")),
+            ("POST", "/b/k?uploads", Some("CreateMultipartUpload")),
+            ("POST", "/b/k?uploadId=x", Some("CompleteMultipartUpload")),
+            ("GET", "/b/?list-type=2&prefix=a/b", Some("ListObjectsV2")),
+            ("HEAD", "/b/a/b", Some("HeadObject")),
+            ("PUT", "/b", Some("CreateBucket")),
+            ("PUT", "/b?versioning", None),
+        ];
+        for (method, uri, expected) in table {
+            assert_eq!(
+                Target::s3(&parts(method, uri, &[])).operation.as_deref(),
+                expected,
+                "{method} {uri}"
+            );
+        }
+    }
+}
