@@ -29,7 +29,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use self::{
     error::{ArchiveError, Result},
@@ -83,6 +83,19 @@ impl Archiver {
             .stream_arn
             .parse::<StreamArn>()
             .map_err(|e| ArchiveError::Invalid(e.to_string()))?;
+        let times = match request.task {
+            Task::Slice { from, to, .. } => [from, to],
+            Task::Sweep { through, .. } => [through, through],
+        };
+        if times
+            .iter()
+            .chain([&request.recording.start])
+            .any(|t| t.subsec_nanosecond() % 1000 != 0)
+        {
+            return Err(ArchiveError::Invalid(
+                "times have microseconds at most: keys have no more".into(),
+            ));
+        }
         match &request.task {
             Task::Slice {
                 from,
@@ -127,6 +140,8 @@ impl Archiver {
             .clock
             .now()
             .ok_or_else(|| ArchiveError::NotYet("AWS's answers carry no date".into()))?;
+        // KVS's times have milliseconds, and so has every time that is derived from it.
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         Ok(Circumstances { now, retention, gone })
     }
 }

@@ -108,6 +108,9 @@ impl ArchiveArgs {
         let (Some(from), Some(to), Some(bucket)) = (self.from, self.to, &self.bucket) else {
             return invalid("--from, --to and --bucket are needed");
         };
+        // Keys have microseconds, as Kubernetes' times do; KVS's have milliseconds.
+        let micros = |t: Timestamp| Timestamp::from_microsecond(t.as_microsecond()).unwrap_or(t);
+        let (from, to) = (micros(from), micros(to));
         if from >= to {
             return invalid("--from must be before --to");
         }

@@ -1,0 +1,251 @@
+//! `kvs-operator archive` against kvs-sim: footage that a camera sent is in the bucket, packet by packet.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod judge;
+mod sim;
+
+use std::{collections::BTreeMap, process::Output};
+
+use jiff::{SignedDuration, Timestamp};
+use kvs_operator::archiver::{
+    manifest::{Manifest, Root},
+    request::{ArchiveReport, Outcome},
+};
+use sha2::{Digest, Sha256};
+use sim::{BUCKET, STREAM, Sim};
+
+fn report(output: &Output) -> ArchiveReport {
+    let line = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(line.trim()).unwrap_or_else(|e| panic!("{e}: {line}\n{said}"))
+}
+
+/// The packets of the ledger by kind: time in ms since 1970, and SHA-256.
+fn persisted(sim: &Sim, window: (Timestamp, Timestamp)) -> BTreeMap<String, Vec<(i64, String)>> {
+    let mut packets: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
+    let (from, to) = (window.0.as_millisecond(), window.1.as_millisecond());
+    for entry in sim
+        .ledger()
+        .iter()
+        .filter(|e| (from..to).contains(&e.server_timestamp_millis))
+    {
+        for packet in &entry.packets {
+            let kind = if packet.codec_id.starts_with("V_") {
+                "video"
+            } else {
+                "audio"
+            };
+            packets
+                .entry(kind.into())
+                .or_default()
+                .push((packet.timestamp_millis, packet.sha256.clone()));
+        }
+    }
+    packets
+}
+
+/// The packets of a closed recording's files, in the order of manifests and objects; checksums on the way.
+async fn archived(sim: &Sim, report: &ArchiveReport) -> BTreeMap<String, Vec<(i64, String)>> {
+    let read = async |key: &str, sha256: &str| {
+        let content = sim.object(key).await;
+        assert_eq!(hex::encode(Sha256::digest(&content)), sha256, "{key}");
+        content
+    };
+    let root = report.root.as_ref().expect("the recording is closed");
+    let root: Root = serde_json::from_slice(&read(&root.key, &root.sha256).await).unwrap();
+    let mut packets: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
+    for manifest in &root.manifests {
+        let manifest: Manifest =
+            serde_json::from_slice(&read(&manifest.key, &manifest.sha256).await).unwrap();
+        for object in &manifest.objects {
+            let content = read(&object.key, &object.sha256).await;
+            let name = object.key.rsplit('/').next().unwrap();
+            let begin: Timestamp = name.split('_').next().unwrap().parse().unwrap();
+            for (kind, found) in judge::packets(&content, name.rsplit('.').next().unwrap()) {
+                let found = found
+                    .into_iter()
+                    .map(|(time, hash)| (begin.as_millisecond() + time, hash));
+                packets.entry(kind).or_default().extend(found);
+            }
+        }
+    }
+    packets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_packet_is_archived_once_by_hand() {
+    let sim = Sim::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let from = sim.now();
+    sim.put(&sim::footage(folder.path()), 3).await;
+    let to = sim.now();
+    sim.advance(SignedDuration::from_hours(1));
+    let (start, end) = (from.to_string(), to.to_string());
+    let span = [
+        "--stream",
+        STREAM,
+        "--from",
+        &start,
+        "--to",
+        &end,
+        "--bucket",
+        BUCKET,
+        "--prefix",
+        "cameras/archive",
+    ];
+    let archive = async |more: &[&str]| {
+        sim.kvs_operator(&[&["archive", "--clip-duration", "20s"], &span[..], more].concat())
+            .await
+    };
+
+    let output = archive(&[]).await;
+    let first = report(&output);
+    assert_eq!(
+        (output.status.code(), first.outcome, &first.error),
+        (Some(0), Outcome::Committed, &None)
+    );
+    assert_eq!(
+        (first.counts.unread, first.counts.lost, first.through),
+        (0, 0, Some(to))
+    );
+    let files = sim.keys("cameras/archive/stream=front-door/").await;
+    assert_eq!(files.len() as i64, first.counts.clips);
+    assert!(
+        files.len() >= 4 && files.iter().all(|k| k.ends_with(".mp4")),
+        "{files:?}"
+    );
+
+    let again = report(&archive(&[]).await);
+    assert_eq!(
+        (&again.counts, &again.manifest),
+        (&first.counts, &first.manifest),
+        "the same again"
+    );
+    let closed = archive(&["--sweep", "--close"]).await;
+    assert_eq!(report(&closed).outcome, Outcome::Closed);
+    assert_eq!(
+        sim.keys("cameras/archive/stream=").await,
+        files,
+        "nothing is added"
+    );
+
+    let (expected, found) = (
+        persisted(&sim, (from, to)),
+        archived(&sim, &report(&closed)).await,
+    );
+    assert_eq!(expected.keys().collect::<Vec<_>>(), ["audio", "video"]);
+    for (kind, expected) in &expected {
+        let hashes = |packets: &[(i64, String)]| packets.iter().map(|p| p.1.clone()).collect::<Vec<_>>();
+        assert!(
+            hashes(expected) == hashes(&found[kind]),
+            "{kind}: every packet once, in order"
+        );
+        for (sent, found) in expected.iter().zip(&found[kind]) {
+            assert!(
+                (sent.0 - found.0).abs() <= 1,
+                "{kind}: sent at {}, found at {}",
+                sent.0,
+                found.0
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_passes_one_json_argument_and_leaves_a_termination_message() {
+    let sim = Sim::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("termination-log");
+    std::fs::write(&log, "").unwrap();
+    let log = log.to_str().unwrap();
+    let garbage = sim
+        .kvs_operator(&["archive", "--request", "{}", "--termination-log", log])
+        .await;
+    assert_eq!(
+        (garbage.status.code(), report(&garbage).outcome),
+        (Some(2), Outcome::Invalid)
+    );
+
+    let from = sim.now();
+    sim.advance(SignedDuration::from_hours(1));
+    let arn = format!("arn:aws:kinesisvideo:us-east-1:123456789012:stream/{STREAM}/1");
+    let request = serde_json::json!({
+        "version": 1,
+        "streamARN": arn,
+        "recording": {"name": "gone", "timestampType": "SERVER_TIMESTAMP", "start": from},
+        "task": {"slice": {"from": from, "to": from + SignedDuration::from_secs(60)}},
+        "destination": {"s3": {"bucket": BUCKET, "prefix": "p"}},
+        "clip": {"duration": "3m", "container": "Auto"},
+        "settle": "60s",
+    });
+    let output = sim
+        .kvs_operator(&[
+            "archive",
+            "--request",
+            &request.to_string(),
+            "--termination-log",
+            log,
+        ])
+        .await;
+    let told = report(&output);
+    assert_eq!(
+        (output.status.code(), told.outcome, told.counts.lost),
+        (Some(0), Outcome::Committed, 1),
+        "{told:?}"
+    );
+    assert!(
+        told.losses[0].reason.starts_with("StreamDeleted"),
+        "a stream made anew is another: {told:?}"
+    );
+    let message = std::fs::read_to_string(log).unwrap();
+    assert_eq!(serde_json::from_str::<ArchiveReport>(&message).unwrap(), told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
+    let sim = Sim::start().await;
+    let from = sim.now();
+    sim.advance(SignedDuration::from_hours(2));
+    let run = async |to: Timestamp, more: &[&str]| {
+        let (start, end) = (from.to_string(), to.to_string());
+        let span = [
+            "archive", "--stream", STREAM, "--from", &start, "--to", &end, "--bucket", BUCKET,
+        ];
+        sim.kvs_operator(&[&span[..], more].concat()).await
+    };
+    let empty = run(from + SignedDuration::from_hours(1), &["--fail-on-loss"]).await;
+    let told = report(&empty);
+    assert_eq!(
+        (empty.status.code(), told.outcome, told.counts.fragments),
+        (Some(0), Outcome::Committed, 0)
+    );
+
+    let later = from + SignedDuration::from_hours(9);
+    let early = run(later, &[]).await;
+    let told = report(&early);
+    assert_eq!(
+        (early.status.code(), told.outcome),
+        (Some(1), Outcome::TryAgain),
+        "{told:?}"
+    );
+    assert!(
+        told.through
+            .is_some_and(|through| through > from && through < later),
+        "{told:?}"
+    );
+
+    for (args, code) in [
+        (vec!["--clip-duration", "1s"], 2),
+        (vec!["--recording", "a/b"], 2),
+        (vec!["--sweep", "--close"], 3),
+        (vec!["--close"], 2),
+    ] {
+        let output = run(later, &args).await;
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+}

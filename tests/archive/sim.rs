@@ -1,0 +1,173 @@
+//! kvs-sim in this process, a stream with footage in it, a bucket, and the program beside it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use aws_sdk_kinesisvideo as video;
+use aws_sdk_s3 as s3;
+use jiff::{SignedDuration, Timestamp};
+use kvs_sim::{
+    camera::{self, pace::Pace},
+    clock::Clock,
+    kvs::ingest::ledger::Entry,
+    serve::Services,
+    world::{Settings, World},
+};
+
+pub const BUCKET: &str = "footage";
+pub const STREAM: &str = "front-door";
+
+/// A clock that ticks, and that a test moves ahead.
+#[derive(Debug, Default)]
+pub struct Ahead(AtomicI64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub struct Sim {
+    pub endpoint: String,
+    pub s3: s3::Client,
+    clock: Arc<Ahead>,
+    folder: tempfile::TempDir,
+}
+
+impl Sim {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Ahead::default());
+        let settings = Settings {
+            data: Some(folder.path().into()),
+            transition: std::time::Duration::ZERO,
+            ..Settings::default()
+        };
+        let services = Services::open(World::new(clock.clone(), settings)).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(services.serve(listener));
+        let credentials = || s3::config::Credentials::new("any", "any", None, None, "test");
+        let s3 = s3::Config::builder()
+            .behavior_version(s3::config::BehaviorVersion::latest())
+            .region(s3::config::Region::new("us-east-1"))
+            .credentials_provider(credentials())
+            .endpoint_url(&endpoint)
+            .force_path_style(true)
+            .build();
+        let video = video::Config::builder()
+            .behavior_version(video::config::BehaviorVersion::latest())
+            .region(video::config::Region::new("us-east-1"))
+            .credentials_provider(credentials())
+            .endpoint_url(&endpoint)
+            .build();
+        let s3 = s3::Client::from_conf(s3);
+        s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        let stream = video::Client::from_conf(video)
+            .create_stream()
+            .stream_name(STREAM)
+            .data_retention_in_hours(24);
+        stream.send().await.unwrap();
+        Self {
+            endpoint,
+            s3,
+            clock,
+            folder,
+        }
+    }
+
+    /// The time, with microseconds as everywhere in the archive.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.clock.now().as_microsecond()).unwrap()
+    }
+
+    pub fn advance(&self, by: SignedDuration) {
+        self.clock.0.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+
+    /// Streams a file, as fast as possible.
+    pub async fn put(&self, file: &Path, loops: u64) {
+        let options = camera::Options {
+            file: file.into(),
+            stream: STREAM.into(),
+            start: None,
+            pace: Pace::AsFastAsPossible,
+            loops,
+            endpoint: self.endpoint.clone(),
+            region: "us-east-1".into(),
+        };
+        camera::run(options, std::future::pending()).await.unwrap();
+    }
+
+    /// What PutMedia persisted.
+    pub fn ledger(&self) -> Vec<Entry> {
+        let text = std::fs::read_to_string(self.folder.path().join("ledger.jsonl")).unwrap();
+        let mut entries: Vec<Entry> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        entries.sort_by_key(|e| (e.fragment_number.len(), e.fragment_number.clone()));
+        entries
+    }
+
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let list = self
+            .s3
+            .list_objects_v2()
+            .bucket(BUCKET)
+            .prefix(prefix)
+            .send()
+            .await
+            .unwrap();
+        list.contents
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|o| o.key)
+            .collect()
+    }
+
+    pub async fn object(&self, key: &str) -> Vec<u8> {
+        let object = self.s3.get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        object.body.collect().await.unwrap().to_vec()
+    }
+
+    /// Runs the program. It and the simulator share this machine, not this thread.
+    pub async fn kvs_operator(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-operator"));
+        command
+            .args(args)
+            .env_clear()
+            .env("TMPDIR", std::env::temp_dir())
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "any")
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+}
+
+/// Footage with video and audio: real where it is at hand, else made by ffmpeg.
+pub fn footage(folder: &Path) -> PathBuf {
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let real = above
+        .map(|a| a.join("shared/media/vogels_480.mkv"))
+        .find(|p| p.is_file());
+    real.unwrap_or_else(|| {
+        eprintln!("no real footage is at hand: made by ffmpeg");
+        let file = folder.join("footage.mkv");
+        let words = "-nostdin -v error -f lavfi -i testsrc2=s=320x240:r=25:d=30 -f lavfi -i sine=frequency=440:d=30 \
+                     -c:v libx264 -preset ultrafast -g 50 -keyint_min 50 -pix_fmt yuv420p -c:a aac";
+        let made = Command::new("ffmpeg").args(words.split_whitespace()).arg(&file).status();
+        assert!(made.expect("ffmpeg is installed").success());
+        file
+    })
+}
