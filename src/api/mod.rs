@@ -7,11 +7,13 @@ pub mod condition;
 pub mod labels;
 mod recording;
 mod span;
+mod stream_configuration;
 mod video_stream;
 
 pub use archive_policy::*;
 pub use recording::*;
 pub use span::Span;
+pub use stream_configuration::*;
 pub use video_stream::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

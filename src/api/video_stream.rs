@@ -7,6 +7,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    DefaultStorageTier, ImageGenerationConfiguration, NotificationConfiguration, StreamStorageConfiguration,
+};
+
 /// One Kinesis video stream. A field that is absent is not managed: what AWS has stays as it is.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -37,7 +41,11 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.kmsKeyId) == has(oldSelf.kmsKeyId)")
         .message("spec.kmsKeyId is immutable, it cannot be added or removed: AWS sets a stream's key once, when it creates the stream"),
     validation = Rule::new("!has(oldSelf.region) || has(self.region)")
-        .message("spec.region cannot be removed: a stream stays in its region")
+        .message("spec.region cannot be removed: a stream stays in its region"),
+    validation = Rule::new("!has(self.dataRetentionInHours) || self.dataRetentionInHours > 0 || \
+        !(has(self.imageGenerationConfiguration) && has(self.imageGenerationConfiguration.status)) && \
+        !(has(self.notificationConfiguration) && has(self.notificationConfiguration.status))")
+        .message("imageGenerationConfiguration and notificationConfiguration need dataRetentionInHours above 0: AWS makes nothing of footage that it does not keep")
 )]
 pub struct VideoStreamSpec {
     /// The stream's name in AWS. Default: the object's name. Immutable: AWS cannot rename a stream.
@@ -73,6 +81,15 @@ pub struct VideoStreamSpec {
     #[x_kube(validation = Rule::new("self == oldSelf")
         .message("spec.kmsKeyId is immutable: AWS sets a stream's key once, when it creates the stream"))]
     pub kms_key_id: Option<String>,
+    /// How AWS stores the footage. It needs the IAM actions Describe- and UpdateStreamStorageConfiguration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_storage_configuration: Option<StreamStorageConfiguration>,
+    /// Images that AWS makes from the footage and puts into S3. `{}` removes the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_generation_configuration: Option<ImageGenerationConfiguration>,
+    /// Notifications that AWS sends when fragments are there. `{}` removes the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification_configuration: Option<NotificationConfiguration>,
     /// Tags that the stream has at least. Tags with other keys are kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 45, "additionalProperties" = {"type": "string", "maxLength": 256}))]
@@ -171,6 +188,9 @@ pub struct VideoStreamStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub kms_key_id: Option<String>,
+    /// The storage tier, as read; only where the spec manages it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_storage_tier: Option<DefaultStorageTier>,
     /// Keys of the tags that the operator has set for `spec.tags`: one that the spec no longer has is removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 45))]

@@ -5,6 +5,7 @@
 pub mod alarms;
 mod arn;
 mod budget;
+mod configuration;
 mod connect;
 pub mod error;
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use aws_sdk_kinesisvideo::{
     Client,
+    error::BuildError,
     types::{Status as SdkStatus, UpdateDataRetentionOperation},
 };
 use jiff::Timestamp;
 
-use super::{AwsError, Connection, Kind, Result, connect::KinesisVideoThrottling};
+use super::{AwsError, Connection, Kind, Result, configuration, connect::KinesisVideoThrottling};
+use crate::api::{DefaultStorageTier, ImageGenerationConfiguration, NotificationConfiguration};
 
 /// AWS's status of a stream. There is none for a stream that is gone: it is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +74,8 @@ pub struct NewStream {
     pub device_name: Option<String>,
     /// The key that encrypts the footage.
     pub kms_key_id: Option<String>,
+    /// How footage is stored. `None`: as AWS's default says.
+    pub tier: Option<DefaultStorageTier>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -110,6 +114,22 @@ pub trait Streams: Send + Sync + fmt::Debug {
     async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<()>;
     /// Removes tags; keys that are not there are no error.
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<()>;
+    /// The storage tier.
+    async fn tier(&self, arn: &str) -> Result<DefaultStorageTier>;
+    /// Changes the storage tier; errors as for retention.
+    async fn set_tier(&self, arn: &str, version: &str, tier: DefaultStorageTier) -> Result<()>;
+    /// The image generation. `None`: there is none.
+    async fn images(&self, arn: &str) -> Result<Option<ImageGenerationConfiguration>>;
+    /// Sets or removes the image generation.
+    async fn set_images(&self, arn: &str, images: Option<&ImageGenerationConfiguration>) -> Result<()>;
+    /// The notification. `None`: there is none.
+    async fn notification(&self, arn: &str) -> Result<Option<NotificationConfiguration>>;
+    /// Sets or removes the notification.
+    async fn set_notification(
+        &self,
+        arn: &str,
+        notification: Option<&NotificationConfiguration>,
+    ) -> Result<()>;
 }
 
 /// The port that calls AWS.
@@ -216,6 +236,13 @@ impl Streams for Sdk {
             .set_media_type(stream.media_type.clone())
             .set_device_name(stream.device_name.clone())
             .set_kms_key_id(stream.kms_key_id.clone())
+            .set_stream_storage_configuration(
+                stream
+                    .tier
+                    .map(configuration::storage)
+                    .transpose()
+                    .map_err(|e| invalid(OPERATION, &stream.name, e))?,
+            )
             .set_tags((!stream.tags.is_empty()).then(|| stream.tags.clone().into_iter().collect()))
             .send();
         let output = self.connection.call(OPERATION, &stream.name, call).await?;
@@ -298,6 +325,100 @@ impl Streams for Sdk {
             .await
             .map(drop)
     }
+
+    async fn tier(&self, arn: &str) -> Result<DefaultStorageTier> {
+        const OPERATION: &str = "kinesisvideo:DescribeStreamStorageConfiguration";
+        let call = self
+            .client
+            .describe_stream_storage_configuration()
+            .stream_arn(arn)
+            .send();
+        let output = self.connection.call(OPERATION, arn, call).await?;
+        let tier = output
+            .stream_storage_configuration
+            .as_ref()
+            .and_then(configuration::tier);
+        tier.ok_or_else(|| incomplete(OPERATION, arn, "a known DefaultStorageTier"))
+    }
+
+    async fn set_tier(&self, arn: &str, version: &str, tier: DefaultStorageTier) -> Result<()> {
+        const OPERATION: &str = "kinesisvideo:UpdateStreamStorageConfiguration";
+        let storage = configuration::storage(tier).map_err(|e| invalid(OPERATION, arn, e))?;
+        let call = self
+            .client
+            .update_stream_storage_configuration()
+            .stream_arn(arn)
+            .current_version(version)
+            .stream_storage_configuration(storage)
+            .send();
+        self.connection.call(OPERATION, arn, call).await.map(drop)
+    }
+
+    async fn images(&self, arn: &str) -> Result<Option<ImageGenerationConfiguration>> {
+        let call = self
+            .client
+            .describe_image_generation_configuration()
+            .stream_arn(arn)
+            .send();
+        let output = self
+            .connection
+            .call("kinesisvideo:DescribeImageGenerationConfiguration", arn, call)
+            .await?;
+        Ok(output
+            .image_generation_configuration
+            .as_ref()
+            .map(configuration::images))
+    }
+
+    async fn set_images(&self, arn: &str, images: Option<&ImageGenerationConfiguration>) -> Result<()> {
+        const OPERATION: &str = "kinesisvideo:UpdateImageGenerationConfiguration";
+        let images = images
+            .map(configuration::sdk_images)
+            .transpose()
+            .map_err(|e| invalid(OPERATION, arn, e))?;
+        let call = self
+            .client
+            .update_image_generation_configuration()
+            .stream_arn(arn)
+            .set_image_generation_configuration(images)
+            .send();
+        self.connection.call(OPERATION, arn, call).await.map(drop)
+    }
+
+    async fn notification(&self, arn: &str) -> Result<Option<NotificationConfiguration>> {
+        let call = self
+            .client
+            .describe_notification_configuration()
+            .stream_arn(arn)
+            .send();
+        let output = self
+            .connection
+            .call("kinesisvideo:DescribeNotificationConfiguration", arn, call)
+            .await?;
+        Ok(output
+            .notification_configuration
+            .as_ref()
+            .map(configuration::notification))
+    }
+
+    async fn set_notification(
+        &self,
+        arn: &str,
+        notification: Option<&NotificationConfiguration>,
+    ) -> Result<()> {
+        const OPERATION: &str = "kinesisvideo:UpdateNotificationConfiguration";
+        let notification = notification
+            .map(configuration::sdk_notification)
+            .transpose()
+            .map_err(|e| invalid(OPERATION, arn, e))?;
+        let call = self
+            .client
+            .update_notification_configuration()
+            .stream_arn(arn)
+            .set_notification_configuration(notification)
+            .send();
+        self.connection.call(OPERATION, arn, call).await.map(drop)
+    }
 }
 
 /// An answer that lacks what the API promises.
@@ -308,6 +429,19 @@ fn incomplete(operation: &'static str, on: &str, lacks: &str) -> AwsError {
         kind: Kind::Unavailable,
         code: None,
         message: Some(format!("the answer lacks {lacks}")),
+        request_id: None,
+        source: None,
+    }
+}
+
+/// A request that cannot be built: something in it is missing.
+fn invalid(operation: &'static str, on: &str, error: BuildError) -> AwsError {
+    AwsError {
+        operation,
+        on: on.into(),
+        kind: Kind::Invalid,
+        code: None,
+        message: Some(error.to_string()),
         request_id: None,
         source: None,
     }

@@ -47,6 +47,9 @@ async fn perform(streams: &dyn Streams, stream: Option<&Stream>, action: &Action
         Action::Untag(keys) => streams.untag(arn, keys).await?,
         Action::Retention { from, to } => streams.change_retention(arn, version, *from, *to).await?,
         Action::Update { update, .. } => streams.update(arn, version, update).await?,
+        Action::Tier { to, .. } => streams.set_tier(arn, version, *to).await?,
+        Action::Images { to, .. } => streams.set_images(arn, to.as_ref()).await?,
+        Action::Notification { to, .. } => streams.set_notification(arn, to.as_ref()).await?,
         Action::Delete => streams.delete(arn, version).await?,
     }
     Ok(None)

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::aws::streams::{NewStream, StreamUpdate};
+use serde::Serialize;
+
+use crate::{
+    api::{DefaultStorageTier, ImageGenerationConfiguration, NotificationConfiguration},
+    aws::streams::{NewStream, StreamUpdate},
+};
 
 /// One AWS call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,27 @@ pub enum Action {
         /// What that is so far.
         from: StreamUpdate,
     },
+    /// Change the storage tier.
+    Tier {
+        /// So far.
+        from: DefaultStorageTier,
+        /// From now on.
+        to: DefaultStorageTier,
+    },
+    /// Set or remove the image generation.
+    Images {
+        /// So far.
+        from: Option<ImageGenerationConfiguration>,
+        /// From now on.
+        to: Option<ImageGenerationConfiguration>,
+    },
+    /// Set or remove the notification.
+    Notification {
+        /// So far.
+        from: Option<NotificationConfiguration>,
+        /// From now on.
+        to: Option<NotificationConfiguration>,
+    },
     /// Delete the stream with all its footage.
     Delete,
 }
@@ -51,7 +77,9 @@ impl Action {
             Self::Untag(_) => "Untagged",
             Self::Retention { from, to } if from < to => "RetentionIncreased",
             Self::Retention { .. } => "RetentionDecreased",
-            Self::Update { .. } => "Updated",
+            Self::Update { .. } | Self::Tier { .. } | Self::Images { .. } | Self::Notification { .. } => {
+                "Updated"
+            }
             Self::Delete => "Deleted",
         }
     }
@@ -97,9 +125,38 @@ impl fmt::Display for Action {
                 });
                 f.write_str(&list(changes))
             }
+            Self::Tier { from, to } => write!(
+                f,
+                "defaultStorageTier: {} -> {}",
+                text(Some(from)),
+                text(Some(to))
+            ),
+            Self::Images { from, to } => {
+                write!(
+                    f,
+                    "imageGenerationConfiguration: {} -> {}",
+                    text(from.as_ref()),
+                    text(to.as_ref())
+                )
+            }
+            Self::Notification { from, to } => {
+                write!(
+                    f,
+                    "notificationConfiguration: {} -> {}",
+                    text(from.as_ref()),
+                    text(to.as_ref())
+                )
+            }
             Self::Delete => f.write_str("deleted the stream with its footage"),
         }
     }
+}
+
+/// A value as a user would write it.
+fn text(value: Option<&impl Serialize>) -> String {
+    value
+        .and_then(|value| serde_json::to_string(value).ok())
+        .unwrap_or_else(|| "(none)".into())
 }
 
 fn list(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {

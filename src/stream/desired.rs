@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{AdoptionPolicy, DeletionPolicy, ManagementPolicy, VideoStream},
+    api::{
+        AdoptionPolicy, DefaultStorageTier, DeletionPolicy, ImageGenerationConfiguration, ManagementPolicy,
+        NotificationConfiguration, VideoStream,
+    },
     owner::Owner,
     runtime::{Error, Result},
 };
@@ -37,6 +40,12 @@ pub struct Desired {
     pub device_name: Option<String>,
     /// The key. `None`: not managed.
     pub kms_key_id: Option<String>,
+    /// The storage tier. `None`: not managed.
+    pub tier: Option<DefaultStorageTier>,
+    /// The image generation; an empty one is to be removed. `None`: not managed.
+    pub images: Option<ImageGenerationConfiguration>,
+    /// The notification; an empty one is to be removed. `None`: not managed.
+    pub notification: Option<NotificationConfiguration>,
     /// The user's tags.
     pub tags: BTreeMap<String, String>,
     /// Keys of tags that we set earlier.
@@ -91,6 +100,11 @@ impl Desired {
                 })
             })
             .transpose()?;
+        let images = spec
+            .image_generation_configuration
+            .clone()
+            .map(|images| in_region(images, region))
+            .transpose()?;
         let owner = Owner {
             cluster: cluster_id.into(),
             namespace: object.namespace().unwrap_or_default(),
@@ -103,6 +117,12 @@ impl Desired {
             media_type: spec.media_type.clone(),
             device_name: spec.device_name.clone(),
             kms_key_id: spec.kms_key_id.clone(),
+            tier: spec
+                .stream_storage_configuration
+                .as_ref()
+                .map(|storage| storage.default_storage_tier),
+            images,
+            notification: spec.notification_configuration.clone(),
             tags: spec.tags.clone(),
             tags_before: status.map(|s| s.tag_keys.clone()).unwrap_or_default(),
             owner_tags: owner.tags(&object.uid().unwrap_or_default()),
@@ -124,6 +144,21 @@ impl Desired {
         tags.extend(self.owner_tags.clone());
         tags
     }
+}
+
+/// The images' bucket must be in the stream's region; where the spec does not say, it is.
+fn in_region(mut images: ImageGenerationConfiguration, region: &str) -> Result<ImageGenerationConfiguration> {
+    if let Some(destination) = &mut images.destination_config {
+        let bucket_region = destination
+            .destination_region
+            .get_or_insert_with(|| region.into());
+        if bucket_region != region {
+            return Err(Error::Spec(format!(
+                "spec.imageGenerationConfiguration.destinationConfig.destinationRegion is {bucket_region}: it must be the stream's, {region}"
+            )));
+        }
+    }
+    Ok(images)
 }
 
 #[cfg(test)]

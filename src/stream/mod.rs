@@ -6,6 +6,7 @@
 mod act;
 mod action;
 mod desired;
+mod merge;
 mod need;
 mod observe;
 mod plan;

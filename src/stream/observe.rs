@@ -10,10 +10,11 @@ use kube::{
 use super::{
     desired::Desired,
     need::{Need, Unread},
-    plan::Observed,
+    plan::{Beside, Observed},
 };
 use crate::{
     api::{ArchivePolicy, DeletionPolicy, ManagementPolicy, Recording, VideoStream},
+    aws::Streams,
     owner::{Claim, Owner},
     runtime::{Context, Error, Result},
 };
@@ -47,8 +48,26 @@ pub async fn observe(context: &Context, object: &VideoStream, desired: &Desired)
         observed.needs = needs(context, &stream.arn).await?;
         observed.unread = unread(context, object).await?;
     }
+    if manages && !desired.deleting {
+        observed.beside = beside(&*streams, &stream.arn, desired).await?;
+    }
     observed.stream = Some((stream, tags));
     Ok(observed)
+}
+
+/// Only what the spec manages costs a call, and needs the right to it.
+async fn beside(streams: &dyn Streams, arn: &str, desired: &Desired) -> Result<Beside> {
+    let mut beside = Beside::default();
+    if desired.tier.is_some() {
+        beside.tier = Some(streams.tier(arn).await?);
+    }
+    if desired.images.is_some() {
+        beside.images = streams.images(arn).await?;
+    }
+    if desired.notification.is_some() {
+        beside.notification = streams.notification(arn).await?;
+    }
+    Ok(beside)
 }
 
 async fn terminating(context: &Context, namespace: &str) -> Result<bool> {

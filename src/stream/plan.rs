@@ -10,10 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     action::Action,
     desired::{DEFAULT_RETENTION, Desired},
+    merge,
     need::{Held, Need, Unread},
 };
 use crate::{
-    api::{AdoptionPolicy, DeletionPolicy, ManagementPolicy},
+    api::{
+        AdoptionPolicy, DefaultStorageTier, DeletionPolicy, ImageGenerationConfiguration, ManagementPolicy,
+        NotificationConfiguration,
+    },
     aws::{
         StreamArn,
         streams::{NewStream, Stream, StreamStatus, StreamUpdate},
@@ -29,6 +33,8 @@ const APPEARS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 pub struct Observed {
     /// The stream of that name, and its tags.
     pub stream: Option<(Stream, BTreeMap<String, String>)>,
+    /// What is beside it, as far as the spec manages it.
+    pub beside: Beside,
     /// Whether the owner that the tags name is a VideoStream of this cluster that lives and still names this stream.
     pub rival_lives: bool,
     /// Recordings that are not finished, of this stream; read only where footage is at stake.
@@ -37,6 +43,17 @@ pub struct Observed {
     pub unread: Vec<Unread>,
     /// Whether the object's namespace is being deleted.
     pub terminating: bool,
+}
+
+/// What a stream has beside its description.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The storage tier. `None`: not read.
+    pub tier: Option<DefaultStorageTier>,
+    /// The image generation. `None`: there is none.
+    pub images: Option<ImageGenerationConfiguration>,
+    /// The notification. `None`: there is none.
+    pub notification: Option<NotificationConfiguration>,
 }
 
 /// What to do now.
@@ -172,6 +189,10 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     }
     plan.finalizer = may_delete(desired);
     let mut actions = retag(desired, tags, adopts);
+    // AWS makes nothing of footage that it does not keep, and refuses to be told to.
+    if stream.data_retention_in_hours > 0 {
+        actions.extend(configure(desired, &observed.beside));
+    }
     let (change, held) = change(desired, observed, stream, now);
     actions.extend(change);
     plan.held = held;
@@ -235,6 +256,7 @@ fn new_stream(desired: &Desired) -> NewStream {
         media_type: desired.media_type.clone(),
         device_name: desired.device_name.clone(),
         kms_key_id: desired.kms_key_id.clone(),
+        tier: desired.tier,
         tags: desired.all_tags(),
     }
 }
@@ -256,6 +278,30 @@ fn retag(desired: &Desired, tags: &BTreeMap<String, String>, adopts: Option<Stri
     }
     if !wanted.is_empty() {
         actions.push(Action::Tag { tags: wanted, adopts });
+    }
+    actions
+}
+
+/// Image generation and notification have no version of their own: they may ride along.
+fn configure(desired: &Desired, beside: &Beside) -> Vec<Action> {
+    let mut actions = vec![];
+    if let Some(images) = &desired.images {
+        let to = merge::images(images, beside.images.as_ref());
+        if to != beside.images {
+            actions.push(Action::Images {
+                from: beside.images.clone(),
+                to,
+            });
+        }
+    }
+    if let Some(notification) = &desired.notification {
+        let to = merge::notification(notification, beside.notification.as_ref());
+        if to != beside.notification {
+            actions.push(Action::Notification {
+                from: beside.notification.clone(),
+                to,
+            });
+        }
     }
     actions
 }
@@ -287,6 +333,11 @@ fn change(
             device_name: stream.device_name.clone(),
         };
         return (Some(Action::Update { update, from }), held);
+    }
+    if let (Some(from), Some(to)) = (observed.beside.tier, desired.tier)
+        && from != to
+    {
+        return (Some(Action::Tier { from, to }), held);
     }
     if to < from && held.is_none() {
         return (Some(Action::Retention { from, to }), None);

@@ -71,6 +71,7 @@ fn values(status: &mut VideoStreamStatus, pass: &Pass, desired: &Desired, plan: 
         (Step::Blocked(_), _) | (_, None) => forget(status),
         (_, Some(stream)) => know(status, stream),
     }
+    status.default_storage_tier = pass.observed.as_ref().and_then(|observed| observed.beside.tier);
     if let Some(arn) = &pass.outcome.created {
         status.stream_arn = Some(arn.clone());
         status.stream_status = Some("CREATING".into());

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use kvs_operator::api::{DefaultStorageTier, ImageGenerationConfiguration, NotificationConfiguration};
 use kvs_operator::aws::{
     AwsError, Kind, Streams,
     streams::{NewStream, Stream, StreamUpdate},
@@ -66,5 +67,34 @@ impl Streams for Failing {
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), AwsError> {
         self.trip("kinesisvideo:UntagStream", arn)?;
         self.inner.untag(arn, keys).await
+    }
+    async fn tier(&self, arn: &str) -> Result<DefaultStorageTier, AwsError> {
+        self.inner.tier(arn).await
+    }
+    async fn set_tier(&self, arn: &str, version: &str, tier: DefaultStorageTier) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UpdateStreamStorageConfiguration", arn)?;
+        self.inner.set_tier(arn, version, tier).await
+    }
+    async fn images(&self, arn: &str) -> Result<Option<ImageGenerationConfiguration>, AwsError> {
+        self.inner.images(arn).await
+    }
+    async fn set_images(
+        &self,
+        arn: &str,
+        images: Option<&ImageGenerationConfiguration>,
+    ) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UpdateImageGenerationConfiguration", arn)?;
+        self.inner.set_images(arn, images).await
+    }
+    async fn notification(&self, arn: &str) -> Result<Option<NotificationConfiguration>, AwsError> {
+        self.inner.notification(arn).await
+    }
+    async fn set_notification(
+        &self,
+        arn: &str,
+        notification: Option<&NotificationConfiguration>,
+    ) -> Result<(), AwsError> {
+        self.trip("kinesisvideo:UpdateNotificationConfiguration", arn)?;
+        self.inner.set_notification(arn, notification).await
     }
 }

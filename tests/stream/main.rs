@@ -14,7 +14,7 @@ use std::{
 
 use jiff::SignedDuration;
 use kvs_operator::{
-    api::condition,
+    api::{DefaultStorageTier, condition},
     aws::{Kind, Ports, Streams},
     runtime::Class,
 };
@@ -87,6 +87,85 @@ async fn changes_happen_in_place_and_are_told_with_old_and_new_value() {
     ] {
         assert!(events.iter().any(|(_, n)| n == note), "{note}: {events:?}");
     }
+}
+
+#[tokio::test]
+async fn tier_images_and_notification_are_set_changed_brought_back_and_removed() {
+    let images = |interval: i32| {
+        json!({ "status": "ENABLED", "imageSelectorType": "SERVER_TIMESTAMP", "samplingInterval": interval,
+                "format": "JPEG", "formatConfig": { "JPEGQuality": "70" },
+                "destinationConfig": { "uri": "s3://images/site" } })
+    };
+    let topic = "arn:aws:sns:eu-west-1:123456789012:fragments";
+    let site = Site::new(json!({
+        "dataRetentionInHours": 24,
+        "streamStorageConfiguration": { "defaultStorageTier": "WARM" },
+        "imageGenerationConfiguration": images(3000),
+        "notificationConfiguration": { "status": "ENABLED", "destinationConfig": { "uri": topic } },
+    }))
+    .await;
+    site.settle("front-door").await;
+    site.is("front-door", "True", "InSync");
+    let arn = site.stream().await.arn;
+    assert_eq!(site.aws.tier(&arn).await.unwrap(), DefaultStorageTier::Warm);
+    assert_eq!(
+        site.object("front-door").status.unwrap().default_storage_tier,
+        Some(DefaultStorageTier::Warm)
+    );
+    let there = site.aws.images(&arn).await.unwrap().unwrap();
+    let destination = there.destination_config.unwrap();
+    assert_eq!(
+        (there.sampling_interval, destination.destination_region.as_deref()),
+        (Some(3000), Some("eu-west-1"))
+    );
+    assert_eq!(
+        site.aws
+            .notification(&arn)
+            .await
+            .unwrap()
+            .unwrap()
+            .destination_config
+            .unwrap()
+            .uri,
+        topic
+    );
+    let before = site.changes();
+    site.pass("front-door").await.unwrap();
+    assert_eq!(site.changes(), before, "settled");
+
+    site.aws.set_notification(&arn, None).await.unwrap();
+    site.edit(
+        "front-door",
+        json!({ "spec": { "streamStorageConfiguration": { "defaultStorageTier": "HOT" },
+                          "imageGenerationConfiguration": { "samplingInterval": 500 } } }),
+    );
+    site.settle("front-door").await;
+    assert_eq!(site.aws.tier(&arn).await.unwrap(), DefaultStorageTier::Hot);
+    assert_eq!(
+        site.aws.images(&arn).await.unwrap().unwrap().sampling_interval,
+        Some(500)
+    );
+    assert!(
+        site.aws.notification(&arn).await.unwrap().is_some(),
+        "brought back"
+    );
+
+    let nothing = json!({ "status": null, "imageSelectorType": null, "samplingInterval": null, "format": null,
+                          "formatConfig": null, "destinationConfig": null });
+    site.edit(
+        "front-door",
+        json!({ "spec": { "imageGenerationConfiguration": nothing, "notificationConfiguration": null } }),
+    );
+    site.settle("front-door").await;
+    assert_eq!(
+        site.aws.images(&arn).await.unwrap(),
+        None,
+        "an empty one removes it"
+    );
+    assert!(
+        site.aws.notification(&arn).await.unwrap().is_some(),
+        "absent means not managed"
+    );
 }
 
 #[tokio::test]

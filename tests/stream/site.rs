@@ -119,6 +119,7 @@ impl Site {
             media_type: None,
             device_name: None,
             kms_key_id: None,
+            tier: None,
             tags: tags
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -144,6 +145,9 @@ impl Site {
             "kinesisvideo:DeleteStream",
             "kinesisvideo:TagStream",
             "kinesisvideo:UntagStream",
+            "kinesisvideo:UpdateStreamStorageConfiguration",
+            "kinesisvideo:UpdateImageGenerationConfiguration",
+            "kinesisvideo:UpdateNotificationConfiguration",
         ]
         .map(count)
         .iter()

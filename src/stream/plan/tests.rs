@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::ConfigurationStatus;
 
 const ARN: &str = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/front-door/1000000000000";
 
@@ -34,6 +35,9 @@ fn desired() -> Desired {
         media_type: None,
         device_name: None,
         kms_key_id: None,
+        tier: None,
+        images: None,
+        notification: None,
         tags: BTreeMap::new(),
         tags_before: vec![],
         owner: me(),
@@ -94,6 +98,10 @@ fn apply(observed: &mut Observed, actions: &[Action]) {
             made.device_name.clone_from(&new.device_name);
             made.kms_key_id = new.kms_key_id.clone().or(made.kms_key_id);
             observed.stream = Some((made, new.tags.clone()));
+            observed.beside = Beside {
+                tier: new.tier,
+                ..Beside::default()
+            };
             continue;
         }
         let (stream, tags) = observed.stream.as_mut().expect("there is something to change");
@@ -110,6 +118,18 @@ fn apply(observed: &mut Observed, actions: &[Action]) {
             Action::Update { update, .. } => {
                 stream.media_type = update.media_type.clone().or(stream.media_type.take());
                 stream.device_name = update.device_name.clone().or(stream.device_name.take());
+            }
+            Action::Tier { from, to } => {
+                assert_eq!(observed.beside.tier, Some(*from));
+                observed.beside.tier = Some(*to);
+            }
+            Action::Images { to, .. } => {
+                assert!(stream.data_retention_in_hours > 0);
+                observed.beside.images.clone_from(to);
+            }
+            Action::Notification { to, .. } => {
+                assert!(stream.data_retention_in_hours > 0);
+                observed.beside.notification.clone_from(to);
             }
             Action::Delete => stream.status = StreamStatus::Deleting,
         }
@@ -144,6 +164,32 @@ fn some_tags() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map("[abc]", "[xy]", 0..3)
 }
 
+fn tiers() -> impl Strategy<Value = DefaultStorageTier> {
+    prop_oneof![Just(DefaultStorageTier::Hot), Just(DefaultStorageTier::Warm)]
+}
+
+fn images() -> impl Strategy<Value = ImageGenerationConfiguration> {
+    let status = prop::option::of(prop_oneof![
+        Just(ConfigurationStatus::Enabled),
+        Just(ConfigurationStatus::Disabled)
+    ]);
+    (status, prop::option::of(1..3i32)).prop_map(|(status, width_pixels)| ImageGenerationConfiguration {
+        status,
+        width_pixels,
+        ..ImageGenerationConfiguration::default()
+    })
+}
+
+fn notifications() -> impl Strategy<Value = NotificationConfiguration> {
+    prop_oneof![
+        Just(NotificationConfiguration::default()),
+        Just(NotificationConfiguration {
+            status: Some(ConfigurationStatus::Enabled),
+            destination_config: None
+        }),
+    ]
+}
+
 fn desires() -> impl Strategy<Value = Desired> {
     let policies = (
         prop_oneof![4 => Just(ManagementPolicy::Manage), 1 => Just(ManagementPolicy::Observe)],
@@ -169,7 +215,15 @@ fn desires() -> impl Strategy<Value = Desired> {
         before,
         any::<bool>(),
     );
-    (fields, policies, flags).prop_map(|(fields, policies, flags)| Desired {
+    let beside = (
+        prop::option::of(tiers()),
+        prop::option::of(images()),
+        prop::option::of(notifications()),
+    );
+    (fields, beside, policies, flags).prop_map(|(fields, beside, policies, flags)| Desired {
+        tier: beside.0,
+        images: beside.1,
+        notification: beside.2,
         retention: fields.0,
         media_type: fields.1,
         device_name: fields.2,
@@ -214,6 +268,16 @@ fn worlds() -> impl Strategy<Value = Observed> {
             )
         },
     );
+    let beside = (
+        tiers(),
+        prop::option::of(images()),
+        prop::option::of(notifications()),
+    );
+    let beside = beside.prop_map(|(tier, images, notification)| Beside {
+        tier: Some(tier),
+        images,
+        notification,
+    });
     let needs = prop::collection::vec((0..100i64).prop_map(need), 0..2);
     let unread = prop::collection::vec(
         Just(Unread {
@@ -222,20 +286,24 @@ fn worlds() -> impl Strategy<Value = Observed> {
         }),
         0..2,
     );
+    let flags = (any::<bool>(), any::<bool>());
     (
         prop::option::weighted(0.8, stream_and_tags),
-        any::<bool>(),
+        beside,
         needs,
         unread,
-        any::<bool>(),
+        flags,
     )
-        .prop_map(|(stream, rival_lives, needs, unread, terminating)| Observed {
-            stream,
-            rival_lives,
-            needs,
-            unread,
-            terminating,
-        })
+        .prop_map(
+            |(stream, beside, needs, unread, (rival_lives, terminating))| Observed {
+                stream,
+                beside,
+                rival_lives,
+                needs,
+                unread,
+                terminating,
+            },
+        )
 }
 
 /// Whether the stream may be changed at all, said again in other words than the plan's.
