@@ -11,7 +11,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check e2e generate chart packages node-packages cluster programs
+.PHONY: help demo demo-down test check clients e2e generate chart packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -26,6 +26,7 @@ test: node-packages ## every check and test, on a fresh machine (what CI runs)
 	@# From nothing, the Go and the Rust builds take the longest: beside each other they use both cores to the end.
 	$(MAKE) --no-print-directory -j2 cluster programs
 	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory clients
 	$(MAKE) --no-print-directory e2e
 
 check: packages ## formatting, lints, unit tests, generated files, chart: minutes
@@ -35,6 +36,9 @@ check: packages ## formatting, lints, unit tests, generated files, chart: minute
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps --quiet
 	$(MAKE) --no-print-directory chart
 	@echo "make check: all is well"
+
+clients: programs ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SDKs see it
+	@tests/clients/run.sh
 
 e2e: node-packages cluster ## the whole flow on a real cluster
 	@tools/e2e.sh

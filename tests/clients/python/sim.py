@@ -1,0 +1,41 @@
+"""What the tests share: clients, and errors by their code."""
+
+import os
+import time
+import unittest
+import uuid
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+STREAM = os.environ["STREAM"]
+
+
+def client(service, **options):
+    """A client that tries once: a retry would hide what the first answer was."""
+    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    return boto3.client(service, config=config, **options)
+
+
+def unique(prefix):
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def until(condition, seconds=60):
+    """Waits for what the simulator does by itself."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not come to be")
+
+
+class TestCase(unittest.TestCase):
+    def refused(self, code, call, *arguments, **named):
+        """The call is refused with this code; returns the HTTP status."""
+        with self.assertRaises(ClientError) as caught:
+            call(*arguments, **named)
+        self.assertEqual(caught.exception.response["Error"]["Code"], code)
+        return caught.exception.response["ResponseMetadata"]["HTTPStatusCode"]
