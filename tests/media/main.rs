@@ -9,7 +9,9 @@ mod rewrap;
 use footage::{Footage, H264, PICTURES, SOUND, made, real};
 use judge::{Packets, assert_decodes, assert_same, format_tags, pictures};
 use kvs_operator::api::Container;
-use kvs_operator::archiver::media::{FileKind, Format, Fragment, FragmentReader, Track, TrackKind, verify};
+use kvs_operator::archiver::media::{
+    FileKind, Format, Fragment, FragmentReader, Track, TrackKind, lay_out, read_file, verify,
+};
 use rewrap::{Change, adts, annex_b, parameter_sets, rewrap};
 
 /// Reads a body as it would arrive: in pieces.
@@ -379,4 +381,71 @@ fn parameter_sets_that_change_in_the_data_begin_a_part() {
 
 fn is_video(track: &Track) -> bool {
     track.kind == TrackKind::Video
+}
+
+/// Chunks one behind the other in a spool, joined into one file; and by how many milliseconds each was moved.
+fn exported(chunks: &[(FileKind, Vec<u8>)]) -> (FileKind, Vec<u8>, Vec<i64>) {
+    let (mut spool, mut read) = (vec![], vec![]);
+    for (kind, file) in chunks {
+        let begin = spool.len() as u64;
+        spool.extend_from_slice(file);
+        read.push((*kind, begin..spool.len() as u64));
+    }
+    let mut files: Vec<Fragment> = read
+        .into_iter()
+        .map(|(kind, range)| read_file(kind, &spool[..], range).unwrap())
+        .collect();
+    let moved = lay_out(&mut files).into_iter().map(|by| by / 1_000_000).collect();
+    let formats = files.iter().map(|f| Format::of(f, &spool[..]).unwrap());
+    let format = formats.reduce(|a, b| a.join(&b).expect("one format")).unwrap();
+    let kind = format.kind(Container::Auto);
+    let mut file = vec![];
+    format.write(kind, &files, &spool[..], &mut file).unwrap();
+    (kind, file, moved)
+}
+
+#[test]
+fn chunks_are_joined_again() {
+    let b = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -g 50 -keyint_min 50 -sc_threshold 0 -pix_fmt yuv420p";
+    for (name, sound) in [
+        ("AAC", "-c:a aac -ac 2"),
+        ("A-law", "-c:a pcm_alaw -ar 8000 -ac 1"),
+    ] {
+        let footage = made(name, &[PICTURES, SOUND, b, sound]);
+        let body = rewrap(&footage.body, &fragments(&footage.body), &Change::NONE);
+        let chunks: Vec<_> = fragments(&body)
+            .iter()
+            .map(|f| {
+                written(
+                    &Format::of(f, &body[..]).unwrap(),
+                    std::slice::from_ref(f),
+                    &body,
+                    Container::Auto,
+                )
+            })
+            .collect();
+        assert_eq!(chunks.len(), 3);
+        let (kind, file, moved) = exported(&chunks);
+        assert_eq!(moved, [0, 0, 0]);
+        let source = Packets::of(&footage.film, "mkv");
+        assert_same(name, &source, &Packets::of(&file, kind.extension()));
+        assert_decodes(&file, kind.extension());
+
+        // A gap stays, a repeat is moved behind what it repeats.
+        let (.., moved) = exported(&[chunks[0].clone(), chunks[2].clone()]);
+        assert_eq!(moved, [0, 0]);
+        let again = [
+            chunks[0].clone(),
+            chunks[1].clone(),
+            chunks[1].clone(),
+            chunks[2].clone(),
+        ];
+        let (kind, file, moved) = exported(&again);
+        assert_eq!(moved[..2], [0, 0]);
+        assert!(
+            (1900..2200).contains(&moved[2]) && (1900..2200).contains(&moved[3]),
+            "{moved:?}"
+        );
+        assert_decodes(&file, kind.extension());
+    }
 }

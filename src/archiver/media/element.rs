@@ -26,8 +26,6 @@ const OTHER_IN_CLUSTER: [u32; 4] = [0xA7, 0xAB, 0xAF, 0x5854];
 
 /// The largest element that is held in memory. Tracks with parameter sets have a few hundred bytes.
 const HELD: u64 = 1 << 20;
-/// The longest document: a fragment has at most 50 MB.
-const DOCUMENT: u64 = 64 << 20;
 
 /// What the walk meets.
 #[derive(Debug)]
@@ -70,12 +68,14 @@ pub(super) struct Walk {
     levels: Vec<Level>,
     /// Where the document began, once one has.
     document: Option<u64>,
+    /// How long a document may be.
+    longest: u64,
 }
 
 pub(super) type Refusal = &'static str;
 
 impl Walk {
-    pub fn new(at: u64) -> Self {
+    pub fn new(at: u64, longest: u64) -> Self {
         Self {
             pending: vec![],
             done: 0,
@@ -83,6 +83,7 @@ impl Walk {
             skip: 0,
             levels: vec![],
             document: None,
+            longest,
         }
     }
 
@@ -236,8 +237,8 @@ impl Walk {
         {
             return Err("an element that is longer than what it is in");
         }
-        if end - document > DOCUMENT {
-            return Err("a fragment of more than 64 MiB");
+        if end - document > self.longest {
+            return Err("a document that is longer than a fragment can be");
         }
         Ok(())
     }

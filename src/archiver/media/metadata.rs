@@ -75,18 +75,32 @@ fn seconds(text: &str) -> Option<Timestamp> {
     Timestamp::new(whole.parse().ok()?, nanoseconds).ok()
 }
 
-/// The timestamp scale of an Info element, in nanoseconds.
-pub(super) fn timestamp_scale(bytes: Vec<u8>) -> Result<u64, &'static str> {
-    let mut scale = 1_000_000;
+/// What an Info element says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Info {
+    /// The timestamp scale, in nanoseconds.
+    pub scale: u64,
+    /// DateUTC, in nanoseconds since 2001.
+    pub date: Option<i64>,
+}
+
+/// Reads an Info element.
+pub(super) fn info(bytes: Vec<u8>) -> Result<Info, &'static str> {
+    let mut info = Info {
+        scale: 1_000_000,
+        date: None,
+    };
     for tag in elements(bytes, &[]) {
-        if let M::TimestampScale(s) = tag? {
-            scale = s;
+        match tag? {
+            M::TimestampScale(scale) => info.scale = scale,
+            M::DateUTC(date) => info.date = Some(date),
+            _ => {}
         }
     }
-    if scale == 0 {
+    if info.scale == 0 {
         Err("a timestamp scale of zero")
     } else {
-        Ok(scale)
+        Ok(info)
     }
 }
 

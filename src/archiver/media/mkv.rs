@@ -14,6 +14,7 @@ use super::codec::{Codec, Framing};
 use super::error::MediaError;
 use super::format::{Format, TrackFormat, frames, start};
 use super::fragment::{Fragment, Frame, TrackKind};
+use super::reader::TO_2001;
 use super::spool::Spool;
 use super::timing::timing;
 
@@ -21,8 +22,6 @@ use super::timing::timing;
 const TICK: i64 = 1_000_000;
 /// What a lone picture lasts where nothing says it, in ticks.
 const PICTURE: u32 = 40;
-/// Nanoseconds from 1970 to 2001, Matroska's beginning of time.
-const TO_2001: i64 = 978_307_200_000_000_000;
 /// The id and the eight bytes of size before a Segment, or a Cluster.
 const HEADER: usize = 12;
 

@@ -18,9 +18,11 @@ mod fragment;
 mod metadata;
 mod mkv;
 mod mp4;
+mod mp4_reader;
 mod nal;
 mod parameter_sets;
 mod reader;
+mod recorded;
 mod spool;
 #[cfg(test)]
 mod testing;
@@ -31,5 +33,6 @@ pub use error::MediaError;
 pub use format::{FileKind, Format, Written};
 pub use fragment::{Ending, Fragment, Frame, InBandError, Incomplete, Listed, Track, TrackKind};
 pub use reader::FragmentReader;
+pub use recorded::{lay_out, read_file};
 pub use spool::Spool;
 pub use verify::verify;

@@ -18,7 +18,7 @@ use super::spool::Spool;
 use super::timing::timing;
 
 /// Seconds from 1904, MP4's beginning of time, to 1970.
-const SINCE_1904: i64 = 2_082_844_800;
+pub(super) const SINCE_1904: i64 = 2_082_844_800;
 /// What a lone picture lasts where nothing says it, in nanoseconds.
 const PICTURE: i64 = 40_000_000;
 

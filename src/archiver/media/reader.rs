@@ -4,10 +4,35 @@ use super::block::{DISCARDABLE, INVISIBLE, KEY};
 use super::element::{self, Element, Walk};
 use super::error::MediaError;
 use super::fragment::{Ending, Fragment, Frame, InBandError, Track};
-use super::metadata::{self, Tags};
+use super::metadata::{self, Info, Tags};
 
-/// The most frames of a fragment: 20 s of three tracks have a few thousand. More is nonsense, and would cost memory.
-const FRAMES: usize = 100_000;
+/// What a document is, and so how much may be in it: more is nonsense, and would cost memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A fragment has at most 50 MB; 20 s of three tracks are a few thousand frames.
+    Fragment,
+    /// A file of many fragments, written by us: its date counts.
+    File,
+}
+
+impl Kind {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Fragment => 64 << 20,
+            Self::File => 1 << 40,
+        }
+    }
+
+    const fn frames(self) -> usize {
+        match self {
+            Self::Fragment => 100_000,
+            Self::File => 10_000_000,
+        }
+    }
+}
+
+/// Nanoseconds from 1970 to 2001, Matroska's beginning of time.
+pub(super) const TO_2001: i64 = 978_307_200_000_000_000;
 /// The time furthest from 1970, in nanoseconds: in 2096. So differences of times, too, are numbers of 64 bits.
 const LATEST: u64 = 4_000_000_000_000_000_000;
 /// The most metadata of a fragment, in bytes.
@@ -20,6 +45,7 @@ const METADATA: usize = 4 << 20;
 #[derive(Debug)]
 pub struct FragmentReader {
     walk: Walk,
+    kind: Kind,
     document: Option<Document>,
     failed: bool,
 }
@@ -27,8 +53,14 @@ pub struct FragmentReader {
 impl FragmentReader {
     /// A reader of a body whose first byte lies at `at` in the spool.
     pub fn new(at: u64) -> Self {
+        Self::of(Kind::Fragment, at)
+    }
+
+    /// A reader of documents of this kind.
+    pub(super) fn of(kind: Kind, at: u64) -> Self {
         Self {
-            walk: Walk::new(at),
+            walk: Walk::new(at, kind.bytes()),
+            kind,
             document: None,
             failed: false,
         }
@@ -82,7 +114,7 @@ impl FragmentReader {
 
     fn take(&mut self, element: Element, found: &mut Vec<Fragment>) -> Result<(), &'static str> {
         if let Element::Document { at } = element {
-            if let Some(document) = self.document.replace(Document::new(at)) {
+            if let Some(document) = self.document.replace(Document::new(self.kind, at)) {
                 found.push(document.end(at, Ending::Followed)?);
             }
             return Ok(());
@@ -97,8 +129,9 @@ impl FragmentReader {
 /// A fragment as far as it has been read.
 #[derive(Debug)]
 struct Document {
+    kind: Kind,
     at: u64,
-    scale: u64,
+    info: Info,
     tracks: Option<Vec<Track>>,
     tags: Tags,
     frames: Vec<Frame>,
@@ -120,10 +153,14 @@ struct Group {
 }
 
 impl Document {
-    fn new(at: u64) -> Self {
+    fn new(kind: Kind, at: u64) -> Self {
         Self {
+            kind,
             at,
-            scale: 1_000_000,
+            info: Info {
+                scale: 1_000_000,
+                date: None,
+            },
             tracks: None,
             tags: Tags::default(),
             frames: vec![],
@@ -144,11 +181,11 @@ impl Document {
             }
             Element::Block { head, simple, data } => {
                 let cluster = self.cluster.ok_or("a block before its cluster's time")?;
-                let offset = i64::from(head.time).checked_mul(signed(self.scale)?);
+                let offset = i64::from(head.time).checked_mul(signed(self.info.scale)?);
                 let time = offset
                     .and_then(|o| cluster.checked_add(o))
                     .ok_or("a time out of range")?;
-                if self.frames.len() + head.frames.len() > FRAMES {
+                if self.frames.len() + head.frames.len() > self.kind.frames() {
                     return Err("more frames than a fragment can have");
                 }
                 let step = self.default_duration(head.track);
@@ -184,7 +221,7 @@ impl Document {
         match id {
             element::TIMESTAMP => {
                 let time = unsigned(&bytes[header..])?
-                    .checked_mul(self.scale)
+                    .checked_mul(self.info.scale)
                     .ok_or("a time out of range")?;
                 let time = signed(time)?;
                 self.cluster = Some(time);
@@ -192,7 +229,7 @@ impl Document {
             }
             element::BLOCK_DURATION => {
                 let duration = unsigned(&bytes[header..])?
-                    .checked_mul(self.scale)
+                    .checked_mul(self.info.scale)
                     .ok_or("a duration out of range")?;
                 signed(duration)?;
                 if let Some(group) = &mut self.group {
@@ -224,7 +261,7 @@ impl Document {
                     return Err("metadata of more than four megabytes");
                 }
                 match id {
-                    element::INFO => self.scale = metadata::timestamp_scale(bytes)?,
+                    element::INFO => self.info = metadata::info(bytes)?,
                     element::TRACKS => self.tracks = Some(metadata::tracks(bytes)?),
                     element::TAGS => self.tags.read(bytes)?,
                     _ => {}
@@ -279,12 +316,16 @@ impl Document {
         {
             return Err("a frame of a track that is not declared");
         }
-        if let (Some(tag), Some(cluster)) = (self.tags.producer_timestamp, self.first_cluster) {
-            let tag = i64::try_from(tag.as_nanosecond()).map_err(|_| "a time out of range")?;
-            let shift = shift(tag, cluster)?;
-            for frame in &mut self.frames {
-                frame.time = frame.time.checked_add(shift).ok_or("a time out of range")?;
-            }
+        let shift = match (self.tags.producer_timestamp, self.first_cluster, self.info.date) {
+            (Some(tag), Some(cluster), _) => shift(
+                i64::try_from(tag.as_nanosecond()).map_err(|_| "a time out of range")?,
+                cluster,
+            )?,
+            (None, _, Some(date)) if self.kind == Kind::File => date.saturating_add(TO_2001),
+            _ => 0,
+        };
+        for frame in &mut self.frames {
+            frame.time = frame.time.checked_add(shift).ok_or("a time out of range")?;
         }
         if self.frames.iter().any(|f| f.time.unsigned_abs() > LATEST) {
             return Err("a time out of range");

@@ -288,7 +288,7 @@ proptest! {
 /// Whatever was read can be asked for its format and be written, or refused with a reason.
 fn survive(found: &[Fragment], body: &[u8]) {
     use crate::api::Container;
-    use crate::archiver::media::{Format, verify};
+    use crate::archiver::media::{Format, read_file, verify};
     for fragment in found.iter().filter(|f| f.check(None).is_ok()) {
         let format = Format::of(fragment, body).unwrap();
         for wanted in [Container::Auto, Container::Matroska] {
@@ -298,7 +298,10 @@ fn survive(found: &[Fragment], body: &[u8]) {
                 .write(kind, std::slice::from_ref(fragment), body, &mut file)
                 .is_ok()
             {
-                verify(kind, &file[..], file.len() as u64).unwrap();
+                let len = file.len() as u64;
+                verify(kind, &file[..], len).unwrap();
+                let back = read_file(kind, &file[..], 0..len).unwrap();
+                assert_eq!(back.frames.len(), fragment.frames.len());
             }
         }
     }
