@@ -631,6 +631,138 @@ async fn a_composite_alarm_follows_its_children() {
 }
 
 #[tokio::test]
+async fn an_alarm_watches_an_expression_or_a_percentile() {
+    let sim = Sim::start("2026-11-04T15:57:30Z", Settings::default()).await;
+    let metric = |name: &str| {
+        let stream = Dimension::builder().name("StreamName").value("porch").build();
+        Metric::builder()
+            .namespace("AWS/KinesisVideo")
+            .metric_name(name)
+            .dimensions(stream)
+            .build()
+    };
+    let stat = |id: &str, name: &str| {
+        let stat = MetricStat::builder()
+            .metric(metric(name))
+            .period(60)
+            .stat("Sum")
+            .build();
+        MetricDataQuery::builder()
+            .id(id)
+            .metric_stat(stat)
+            .return_data(false)
+            .build()
+    };
+    let share = |expression: &str| {
+        MetricDataQuery::builder()
+            .id("share")
+            .expression(expression)
+            .build()
+    };
+    let put = |expression: &str| {
+        let call = sim
+            .client
+            .put_metric_alarm()
+            .alarm_name("errors")
+            .metrics(share(expression));
+        let call = call.metrics(stat("bad", "PutMedia.ErrorAckCount"));
+        let call = call.metrics(stat("all", "PutMedia.IncomingFragments"));
+        let call = call.evaluation_periods(1).threshold(50.0);
+        call.comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .send()
+    };
+    for wrong in ["bad /", "bad / none", "share + 1", "ANOMALY_DETECTION_BAND(bad)"] {
+        assert_eq!(put(wrong).await.unwrap_err().code(), Some("ValidationError"), "{wrong}");
+    }
+    put("100 * FILL(bad, 0) / all").await.unwrap();
+    sim.client
+        .put_metric_alarm()
+        .alarm_name("slow")
+        .namespace("House")
+        .metric_name("Latency")
+        .extended_statistic("p90")
+        .period(60)
+        .evaluation_periods(1)
+        .threshold(90.0)
+        .comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold)
+        .send()
+        .await
+        .unwrap();
+    let bad = metrics::Metric {
+        name: "PutMedia.ErrorAckCount".into(),
+        ..incoming("porch")
+    };
+    sim.fragments("porch", "2026-11-04T15:58:10Z", 4);
+    sim.services
+        .world
+        .metrics
+        .add(bad.clone(), "2026-11-04T15:58:10Z".parse().unwrap(), 1.0);
+    let latency = metrics::Metric {
+        region: "eu-central-1".into(),
+        namespace: "House".into(),
+        name: "Latency".into(),
+        dimensions: BTreeMap::new(),
+    };
+    for value in 1..=100 {
+        let at = "2026-11-04T15:59:10Z".parse().unwrap();
+        sim.services
+            .world
+            .metrics
+            .add(latency.clone(), at, f64::from(value));
+    }
+    sim.at("2026-11-04T16:00:04Z");
+    assert_eq!(sim.state("errors").await, StateValue::Ok);
+    assert_eq!(sim.state("slow").await, StateValue::InsufficientData);
+    sim.fragments("porch", "2026-11-04T15:59:10Z", 4);
+    for _ in 0..3 {
+        sim.services
+            .world
+            .metrics
+            .add(bad.clone(), "2026-11-04T15:59:10Z".parse().unwrap(), 1.0);
+    }
+    sim.at("2026-11-04T16:01:04Z");
+    let fired = sim.alarm("errors").await.unwrap();
+    assert_eq!(
+        fired.state_reason(),
+        Some(
+            "Threshold Crossed: 1 datapoint [75.0 (04/11/26 15:59:00)] was greater than the threshold (50.0)."
+        )
+    );
+    let data: serde_json::Value = serde_json::from_str(fired.state_reason_data().unwrap()).unwrap();
+    assert!(data.get("statistic").is_none() && data["period"] == 60, "{data}");
+    assert_eq!(fired.metrics().len(), 3);
+    assert_eq!(sim.state("slow").await, StateValue::Alarm);
+
+    let answer = sim
+        .client
+        .get_metric_data()
+        .metric_data_queries(share("100 * FILL(bad, 0) / all"))
+        .metric_data_queries(stat("bad", "PutMedia.ErrorAckCount"))
+        .metric_data_queries(stat("all", "PutMedia.IncomingFragments"))
+        .start_time(date("2026-11-04T15:50:00Z"))
+        .end_time(date("2026-11-04T16:01:00Z"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.metric_data_results().len(), 1);
+    assert_eq!(answer.metric_data_results()[0].values(), [75.0, 25.0]);
+    let read = sim
+        .client
+        .get_metric_statistics()
+        .namespace("House")
+        .metric_name("Latency")
+        .start_time(date("2026-11-04T15:50:00Z"))
+        .end_time(date("2026-11-04T16:01:00Z"))
+        .period(60)
+        .extended_statistics("p50")
+        .send()
+        .await
+        .unwrap();
+    let p50 = read.datapoints()[0].extended_statistics().unwrap()["p50"];
+    assert!((p50 - 50.0).abs() < 0.6, "{p50}");
+}
+
+#[tokio::test]
 async fn metrics_are_put_listed_and_read() {
     let settings = Settings {
         early_evaluation: true,

@@ -9,6 +9,7 @@ pub mod camera;
 pub mod clock;
 pub mod cloudwatch;
 pub mod faults;
+pub mod histogram;
 pub mod http;
 pub mod kvs;
 pub mod metrics;

@@ -6,6 +6,8 @@ use std::{
 };
 
 use jiff::Timestamp;
+
+use crate::histogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// A metric: region, namespace, name, dimensions.
@@ -22,7 +24,7 @@ pub struct Metric {
 }
 
 /// What came in during one minute.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Datapoint {
     /// How many values.
     pub count: f64,
@@ -32,9 +34,22 @@ pub struct Datapoint {
     pub minimum: f64,
     /// The largest.
     pub maximum: f64,
+    /// How many lie where, for percentiles; `None` where only a statistic set came in.
+    pub histogram: Option<Histogram>,
 }
 
 impl Datapoint {
+    /// One value, so many times.
+    pub fn of(value: f64, count: f64) -> Self {
+        Self {
+            count,
+            sum: value * count,
+            minimum: value,
+            maximum: value,
+            histogram: Some(Histogram::of(value, count)),
+        }
+    }
+
     /// What came in during two times together.
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -42,7 +57,18 @@ impl Datapoint {
             sum: self.sum + other.sum,
             minimum: self.minimum.min(other.minimum),
             maximum: self.maximum.max(other.maximum),
+            histogram: self.histogram.zip(other.histogram).map(|(a, b)| a.and(b)),
         }
+    }
+
+    /// The value that a share (0 to 1) of the values does not exceed, to within 1 %.
+    pub fn percentile(&self, share: f64) -> Option<f64> {
+        // As on AWS, a statistic set is good for percentiles where it can only mean one value.
+        if self.minimum == self.maximum {
+            return Some(self.minimum);
+        }
+        let value = self.histogram.as_ref()?.percentile(share)?;
+        Some(value.clamp(self.minimum, self.maximum))
     }
 }
 
@@ -72,16 +98,7 @@ struct Inner {
 impl Metrics {
     /// Adds a value at a time.
     pub fn add(&self, metric: Metric, at: Timestamp, value: f64) {
-        self.add_point(
-            metric,
-            at,
-            Datapoint {
-                count: 1.0,
-                sum: value,
-                minimum: value,
-                maximum: value,
-            },
-        );
+        self.add_point(metric, at, Datapoint::of(value, 1.0));
     }
 
     /// Adds values that are already taken together.
@@ -92,7 +109,7 @@ impl Metrics {
         let minutes = inner.series.entry(metric).or_default();
         minutes
             .entry(minute)
-            .and_modify(|all| *all = all.and(point))
+            .and_modify(|all| *all = all.clone().and(point.clone()))
             .or_insert(point);
     }
 
@@ -112,7 +129,7 @@ impl Metrics {
         let mut inner = self.inner();
         let changed = std::mem::take(&mut inner.changed);
         let sample = |(metric, minute): (Metric, i64)| {
-            let point = *inner.series.get(&metric)?.get(&minute)?;
+            let point = inner.series.get(&metric)?.get(&minute)?.clone();
             Some(Sample {
                 metric,
                 minute,
@@ -137,7 +154,7 @@ impl Metrics {
         };
         points
             .range(from.as_second()..to.as_second())
-            .filter_map(|(minute, point)| Some((Timestamp::from_second(*minute).ok()?, *point)))
+            .filter_map(|(minute, point)| Some((Timestamp::from_second(*minute).ok()?, point.clone())))
             .collect()
     }
 

@@ -16,9 +16,7 @@ use super::{
 use crate::wire::{Fault, Tag, Time, empty, int, join, tree, typed};
 
 /// Members of PutMetricAlarm that AWS has and the simulator does not.
-const NOT_SIMULATED: [&str; 9] = [
-    "ExtendedStatistic",
-    "EvaluateLowSampleCountPercentile",
+const NOT_SIMULATED: [&str; 7] = [
     "Unit",
     "ThresholdMetricId",
     "EvaluationWindow",
@@ -58,6 +56,7 @@ struct Describe {
 #[serde(rename_all = "PascalCase", default)]
 struct ForMetric {
     statistic: Option<String>,
+    extended_statistic: Option<String>,
     #[serde(deserialize_with = "int")]
     period: Option<i64>,
 }
@@ -291,7 +290,11 @@ impl CloudWatch {
             let single = alarm.metric().filter(|metric| metric.metric_name.is_some());
             single.and_then(MetricAlarm::stat).is_some_and(|stat| {
                 stat.metric.in_region(region) == metric
-                    && input.statistic.as_ref().is_none_or(|s| *s == stat.stat)
+                    && input
+                        .statistic
+                        .as_ref()
+                        .or(input.extended_statistic.as_ref())
+                        .is_none_or(|s| *s == stat.stat)
                     && input.period.is_none_or(|p| Some(p) == stat.period)
             })
         };

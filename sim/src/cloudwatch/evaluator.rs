@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     CloudWatch,
-    evaluate::{Comparison, Missing, Rule, Slot, range},
-    model::{Alarm, MetricAlarm, MetricStat, StateValue},
+    evaluate::{self, Comparison, Missing, Rule, Slot},
+    math::{self, Inputs},
+    model::{Alarm, MetricAlarm, MetricDataQuery, MetricStat, StateValue},
     reason::{self, About},
     statistics,
 };
@@ -72,17 +73,33 @@ impl CloudWatch {
         let Some(watches) = alarm.metric() else {
             return Ok(None);
         };
-        let (Some(rule), Some(stat)) = (rule(watches), watches.stat()) else {
+        let Some(rule) = rule(watches) else {
+            return Ok(None);
+        };
+        let queries = watches.queries();
+        let Some(watched) = queries.iter().find(|query| query.return_data != Some(false)) else {
+            return Ok(None);
+        };
+        let stat = watched.metric_stat.as_ref();
+        let range = self.range(&alarm.id.region, &queries, watched, rule.periods, now);
+        let verdict = rule.judge(&range);
+        if watches.evaluate_low_sample_count_percentile.as_deref() == Some("ignore")
+            && let Some(share) = stat.and_then(|stat| statistics::percentile(&stat.stat))
+            && verdict
+                .judged
+                .iter()
+                .filter_map(|slot| slot.value?.samples)
+                .any(|n| n < statistics::enough(share))
+        {
+            return Ok(None);
+        }
+        let Some(state) = verdict.state.filter(|state| *state != alarm.state.value) else {
             return Ok(None);
         };
         let about = About {
-            statistic: Some(stat.stat.clone()),
+            statistic: stat.map(|stat| stat.stat.clone()),
             period: watches.period(),
             m_given: watches.datapoints_to_alarm.is_some(),
-        };
-        let verdict = rule.judge(&self.slots(&alarm.id.region, &stat, rule.periods, now));
-        let Some(state) = verdict.state.filter(|state| *state != alarm.state.value) else {
-            return Ok(None);
         };
         let text = reason::text(&rule, &about, &verdict, state, alarm.state.value);
         let data = reason::data(&rule, &about, &verdict, now - QUERY_BEFORE_HISTORY)
@@ -90,23 +107,70 @@ impl CloudWatch {
         Ok(Some((state, text, data)))
     }
 
-    /// The evaluation range of one statistic.
-    fn slots(&self, region: &str, stat: &MetricStat, periods: usize, now: Timestamp) -> Vec<Slot> {
-        let metric = stat.metric.in_region(region);
-        let read = |from, to| match (Timestamp::from_second(from), Timestamp::from_second(to)) {
-            (Ok(from), Ok(to)) => self.world.metrics.read(&metric, from, to),
-            _ => vec![],
-        };
+    /// The evaluation range of what is watched.
+    fn range(
+        &self,
+        region: &str,
+        queries: &[MetricDataQuery],
+        watched: &MetricDataQuery,
+        periods: usize,
+        now: Timestamp,
+    ) -> Vec<Slot> {
+        let stats: Vec<(&str, &MetricStat)> = queries
+            .iter()
+            .filter_map(|query| Some((query.id.as_str(), query.metric_stat.as_ref()?)))
+            .collect();
+        let read =
+            |stat: &MetricStat, from, to| match (Timestamp::from_second(from), Timestamp::from_second(to)) {
+                (Ok(from), Ok(to)) => self.world.metrics.read(&stat.metric.in_region(region), from, to),
+                _ => vec![],
+            };
         let minute = now.as_second().div_euclid(60) * 60;
         let early = self.world.settings.early_evaluation;
-        let running = early && !read(minute, minute + 60).is_empty();
-        let (end, count) = range(now, early, running, periods);
-        let period = stat.period.unwrap_or(60);
+        let running = early
+            && stats
+                .iter()
+                .any(|(_, stat)| !read(stat, minute, minute + 60).is_empty());
+        let (end, count) = evaluate::range(now, early, running, periods);
+        let period = stats.iter().find_map(|(_, stat)| stat.period).unwrap_or(60);
         let from = end - period * count as i64;
-        statistics::slots(
-            statistics::periods(&read(from, end), from, period, count),
-            &stat.stat,
-        )
+        let slots = |stat: &MetricStat| {
+            statistics::slots(
+                statistics::periods(&read(stat, from, end), from, period, count),
+                &stat.stat,
+            )
+        };
+        if let Some(stat) = &watched.metric_stat {
+            return slots(stat);
+        }
+        let mut inputs = Inputs {
+            range: (0..count as i64).map(|i| from + i * period).collect(),
+            ..Inputs::default()
+        };
+        for (id, stat) in &stats {
+            let value = |slot: &Slot| Some((slot.start.as_second(), slot.value?.value));
+            inputs
+                .series
+                .insert((*id).to_owned(), slots(stat).iter().filter_map(value).collect());
+            inputs.periods.insert((*id).to_owned(), period);
+        }
+        let series =
+            math::expressions(queries).and_then(|parsed| math::resolve(&watched.id, &parsed, &inputs));
+        let series = series.unwrap_or_else(|error| {
+            tracing::warn!(error, "an alarm's expression cannot be evaluated");
+            Default::default()
+        });
+        let slot = |start: &i64| {
+            let value = series.get(start).map(|value| evaluate::Value {
+                value: *value,
+                samples: None,
+            });
+            Some(Slot {
+                start: Timestamp::from_second(*start).ok()?,
+                value,
+            })
+        };
+        inputs.range.iter().filter_map(slot).collect()
     }
 }
 

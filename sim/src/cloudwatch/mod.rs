@@ -6,12 +6,15 @@
 mod alarms;
 mod book;
 mod composite;
-mod data;
 mod evaluate;
 mod evaluator;
+mod get_data;
 mod history;
+mod list_metrics;
 mod log;
+mod math;
 mod model;
+mod put_data;
 mod reason;
 mod rule;
 mod states;

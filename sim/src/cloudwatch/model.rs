@@ -149,6 +149,12 @@ pub struct MetricAlarm {
     /// `SampleCount`, `Average`, `Sum`, `Minimum` or `Maximum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statistic: Option<String>,
+    /// A percentile, such as `p99.9`, in place of the statistic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended_statistic: Option<String>,
+    /// Whether a percentile of few samples is judged: `evaluate` or `ignore`; absent means `evaluate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_low_sample_count_percentile: Option<String>,
     /// The metric's dimensions.
     pub dimensions: Vec<Dimension>,
     /// Seconds.
@@ -175,26 +181,36 @@ pub struct MetricAlarm {
 }
 
 impl MetricAlarm {
-    /// What is watched, in the form of one statistic, where it is that.
+    /// What is watched, where it is one metric by itself.
     pub fn stat(&self) -> Option<MetricStat> {
-        match &self.metric_name {
-            Some(name) => Some(MetricStat {
-                metric: MetricName {
-                    namespace: self.namespace.clone().unwrap_or_default(),
-                    metric_name: name.clone(),
-                    dimensions: self.dimensions.clone(),
-                },
-                period: self.period,
-                stat: self.statistic.clone().unwrap_or_default(),
-                unit: None,
-            }),
-            None => self.watched().and_then(|query| query.metric_stat.clone()),
-        }
+        let metric = MetricName {
+            namespace: self.namespace.clone().unwrap_or_default(),
+            metric_name: self.metric_name.clone()?,
+            dimensions: self.dimensions.clone(),
+        };
+        let stat = self
+            .statistic
+            .as_ref()
+            .or(self.extended_statistic.as_ref())?
+            .clone();
+        Some(MetricStat {
+            metric,
+            period: self.period,
+            stat,
+            unit: None,
+        })
     }
 
-    /// The entry of `metrics` that is compared with the threshold.
-    pub fn watched(&self) -> Option<&MetricDataQuery> {
-        self.metrics.iter().find(|query| query.return_data != Some(false))
+    /// What is watched, as a list in either case.
+    pub fn queries(&self) -> Vec<MetricDataQuery> {
+        match self.stat() {
+            Some(stat) => vec![MetricDataQuery {
+                id: "m".into(),
+                metric_stat: Some(stat),
+                ..Default::default()
+            }],
+            None => self.metrics.clone(),
+        }
     }
 
     /// Seconds of one period.

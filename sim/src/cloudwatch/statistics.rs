@@ -5,9 +5,31 @@ use jiff::Timestamp;
 use super::evaluate::{Slot, Value};
 use crate::metrics::Datapoint;
 
+/// Whether a statistic is one of CloudWatch's five plain ones.
+pub fn plain(stat: &str) -> bool {
+    ["SampleCount", "Average", "Sum", "Minimum", "Maximum"].contains(&stat)
+}
+
+/// Which share (0 to 1) a percentile such as `p99.9` is of.
+pub fn percentile(stat: &str) -> Option<f64> {
+    let number = stat
+        .strip_prefix('p')
+        .filter(|number| number.starts_with(|c: char| c.is_ascii_digit()))?;
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|p| (0.0..=100.0).contains(p))
+        .map(|p| p / 100.0)
+}
+
+/// How many samples make a percentile mean something, as AWS says for EvaluateLowSampleCountPercentile.
+pub fn enough(share: f64) -> f64 {
+    10.0 / share.min(1.0 - share).max(f64::EPSILON)
+}
+
 /// Whether a statistic is one that the simulator computes.
 pub fn known(stat: &str) -> bool {
-    ["SampleCount", "Average", "Sum", "Minimum", "Maximum"].contains(&stat)
+    plain(stat) || percentile(stat).is_some()
 }
 
 /// A statistic of what came in.
@@ -18,7 +40,7 @@ pub fn statistic(stat: &str, point: &Datapoint) -> Option<f64> {
         "Sum" => point.sum,
         "Minimum" => point.minimum,
         "Maximum" => point.maximum,
-        _ => return None,
+        percentile_name => return point.percentile(percentile(percentile_name)?),
     })
 }
 
@@ -36,7 +58,7 @@ pub fn periods(
             let all = points
                 .iter()
                 .filter(|(at, _)| within(at))
-                .map(|(_, point)| *point);
+                .map(|(_, point)| point.clone());
             Some((Timestamp::from_second(start).ok()?, all.reduce(Datapoint::and)))
         })
         .collect()
@@ -63,17 +85,12 @@ mod tests {
     #[test]
     fn minutes_become_periods() {
         let at = |s| Timestamp::from_second(s).unwrap();
-        let point = |v: f64| Datapoint {
-            count: 1.0,
-            sum: v,
-            minimum: v,
-            maximum: v,
-        };
+        let point = |v: f64| Datapoint::of(v, 1.0);
         let points = [(at(60), point(1.0)), (at(120), point(4.0)), (at(300), point(7.0))];
         let periods = periods(&points, 60, 120, 3);
         assert_eq!(periods[1], (at(180), None));
         assert_eq!(periods[2], (at(300), Some(point(7.0))));
-        let first = periods[0].1.unwrap();
+        let first = periods[0].1.clone().unwrap();
         let cases = [
             ("SampleCount", 2.0),
             ("Average", 2.5),
@@ -84,7 +101,11 @@ mod tests {
         for (stat, expected) in cases {
             assert_eq!(statistic(stat, &first), Some(expected), "{stat}");
         }
-        assert_eq!(statistic("p90", &first), None);
+        let p90 = statistic("p90", &first).unwrap();
+        assert!((p90 - 4.0).abs() < 0.05, "{p90}");
+        for unknown in ["p", "p101", "px", "tm90", "IQM", "P90"] {
+            assert_eq!(statistic(unknown, &first), None, "{unknown}");
+        }
         assert_eq!(
             slots(periods, "Sum")[0].value,
             Some(Value {

@@ -6,6 +6,7 @@ use ciborium::Value;
 
 use super::{
     evaluate::{Comparison, Missing},
+    math,
     model::{Actions, MetricAlarm, MetricDataQuery, MetricStat},
     statistics,
 };
@@ -81,6 +82,7 @@ pub fn watches(alarm: &MetricAlarm) -> Result<(), Fault> {
         (None, false) => {
             if alarm.namespace.is_some()
                 || alarm.statistic.is_some()
+                || alarm.extended_statistic.is_some()
                 || alarm.period.is_some()
                 || !alarm.dimensions.is_empty()
             {
@@ -88,7 +90,7 @@ pub fn watches(alarm: &MetricAlarm) -> Result<(), Fault> {
                     "With Metrics, Namespace, Dimensions, Period and Statistic must not be given.",
                 ));
             }
-            queries(&alarm.metrics)?;
+            watched(&alarm.metrics)?;
         }
     }
     let periods = alarm
@@ -128,6 +130,17 @@ pub fn watches(alarm: &MetricAlarm) -> Result<(), Fault> {
             "TreatMissingData {missing} is not one of breaching, notBreaching, ignore and missing."
         )));
     }
+    match (
+        alarm.evaluate_low_sample_count_percentile.as_deref(),
+        &alarm.extended_statistic,
+    ) {
+        (None, _) | (Some("evaluate" | "ignore"), Some(_)) => {}
+        _ => {
+            return Err(Fault::validation(
+                "EvaluateLowSampleCountPercentile is evaluate or ignore, and only for a percentile.",
+            ));
+        }
+    }
     let period = alarm.period();
     let longest = if period < 3600 { 86_400 } else { 604_800 };
     if period.saturating_mul(periods) > longest {
@@ -142,8 +155,22 @@ fn one_metric(alarm: &MetricAlarm) -> Result<(), Fault> {
     if alarm.namespace.is_none() {
         return Err(Fault::missing("Namespace"));
     }
-    if alarm.statistic.is_none() {
-        return Err(Fault::missing("Statistic"));
+    match (&alarm.statistic, &alarm.extended_statistic) {
+        (None, None) => return Err(Fault::missing("Statistic")),
+        (Some(_), Some(_)) => {
+            return Err(Fault::combination(
+                "Statistic and ExtendedStatistic must not be given together.",
+            ));
+        }
+        (Some(stat), None) if !statistics::plain(stat) => {
+            return Err(Fault::validation(format!("Statistic {stat} is not known.")));
+        }
+        (None, Some(stat)) if statistics::percentile(stat).is_none() => {
+            return Err(Fault::validation(format!(
+                "ExtendedStatistic {stat} is not known or not simulated."
+            )));
+        }
+        _ => {}
     }
     alarm.stat().as_ref().map_or(Ok(()), stat)
 }
@@ -206,7 +233,37 @@ pub fn dimensions<'a>(dimensions: impl IntoIterator<Item = (&'a str, &'a str)>) 
     Ok(())
 }
 
-fn queries(queries: &[MetricDataQuery]) -> Result<(), Fault> {
+/// What an alarm watches, where it is a list: at most 10 metrics of one period, and one that is compared.
+fn watched(list: &[MetricDataQuery]) -> Result<(), Fault> {
+    queries(list)?;
+    math::expressions(list).map_err(Fault::validation)?;
+    if list
+        .iter()
+        .filter(|query| query.return_data != Some(false))
+        .count()
+        != 1
+    {
+        return Err(Fault::combination(
+            "Exactly one element of the metrics list should return data.",
+        ));
+    }
+    let stats: Vec<&MetricStat> = list
+        .iter()
+        .filter_map(|query| query.metric_stat.as_ref())
+        .collect();
+    if stats.is_empty() || stats.len() > 10 {
+        return Err(Fault::validation("The metrics list must have 1 to 10 metrics."));
+    }
+    if stats.iter().any(|stat| stat.period != stats[0].period) {
+        return Err(Fault::validation(
+            "All metrics of an alarm must have the same period.",
+        ));
+    }
+    Ok(())
+}
+
+/// A list of metrics and expressions, each by itself.
+pub fn queries(queries: &[MetricDataQuery]) -> Result<(), Fault> {
     let mut ids = BTreeSet::new();
     for query in queries {
         let id = &query.id;
@@ -222,32 +279,14 @@ fn queries(queries: &[MetricDataQuery]) -> Result<(), Fault> {
         }
         match (&query.metric_stat, &query.expression) {
             (Some(metric), None) => stat(metric)?,
-            (None, Some(_)) => return Err(Fault::not_simulated("expressions")),
+            (None, Some(expression)) if expression.chars().count() <= 2048 => {}
+            (None, Some(_)) => return Err(Fault::validation(format!("The expression of {id} is too long."))),
             _ => {
                 return Err(Fault::combination(format!(
                     "{id} must have exactly one of MetricStat and Expression."
                 )));
             }
         }
-    }
-    if queries
-        .iter()
-        .filter(|query| query.return_data != Some(false))
-        .count()
-        != 1
-    {
-        return Err(Fault::combination(
-            "Exactly one element of the metrics list should return data.",
-        ));
-    }
-    let periods: BTreeSet<_> = queries
-        .iter()
-        .filter_map(|query| query.metric_stat.as_ref()?.period)
-        .collect();
-    if periods.len() > 1 {
-        return Err(Fault::validation(
-            "All metrics of an alarm must have the same period.",
-        ));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
 use ciborium::Value;
 
-use super::{Call, Fault, Service};
+use super::{Call, Fault, MAP, Service};
 use crate::http::{Body, Response};
 
 pub(super) fn decode(service: &Service, uri: &Uri, body: &Bytes) -> Result<Call, Fault> {
@@ -37,6 +37,7 @@ pub(super) fn answer(service: &Service, result: Result<Value, Fault>) -> Respons
             (fault.status, Value::Map(tree), Some(fault))
         }
     };
+    let tree = unmarked(tree);
     let mut bytes = Vec::new();
     // Writing a tree into memory has no way to fail.
     let _ = ciborium::into_writer(&tree, &mut bytes);
@@ -49,4 +50,14 @@ pub(super) fn answer(service: &Service, result: Result<Value, Fault>) -> Respons
         fault.mark(&mut response);
     }
     response
+}
+
+/// CBOR writes maps and structures alike.
+fn unmarked(tree: Value) -> Value {
+    match tree {
+        Value::Tag(MAP, inner) => unmarked(*inner),
+        Value::Map(members) => Value::Map(members.into_iter().map(|(name, v)| (name, unmarked(v))).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(unmarked).collect()),
+        other => other,
+    }
 }

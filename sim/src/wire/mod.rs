@@ -148,6 +148,14 @@ pub fn tree<T: Serialize>(answer: &T) -> Result<Value, Fault> {
     Value::serialized(answer).map_err(|e| Fault::internal(e.to_string()))
 }
 
+/// Marks a map in a tree, as distinct from a structure: XML writes the two in different ways.
+const MAP: u64 = 0x6d61_7000;
+
+/// A map of an answer.
+pub fn map(entries: Vec<(Value, Value)>) -> Value {
+    Value::Tag(MAP, Box::new(Value::Map(entries)))
+}
+
 /// An answer without members.
 pub fn empty() -> Value {
     Value::Map(vec![])

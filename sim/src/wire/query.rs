@@ -8,7 +8,7 @@ use ciborium::Value;
 use jiff::Timestamp;
 use quick_xml::escape::escape;
 
-use super::{Call, Fault, Service};
+use super::{Call, Fault, MAP, Service};
 use crate::http::{Body, Response};
 
 /// How deep names of fields may nest: CloudWatch's own need fewer.
@@ -121,6 +121,16 @@ fn xml(to: &mut String, tree: &Value) {
                 to.push_str("<member>");
                 xml(to, item);
                 to.push_str("</member>");
+            }
+            Ok(())
+        }
+        Value::Tag(MAP, entries) => {
+            for (key, value) in entries.as_map().into_iter().flatten() {
+                to.push_str("<entry><key>");
+                xml(to, key);
+                to.push_str("</key><value>");
+                xml(to, value);
+                to.push_str("</value></entry>");
             }
             Ok(())
         }
