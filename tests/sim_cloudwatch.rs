@@ -672,7 +672,11 @@ async fn an_alarm_watches_an_expression_or_a_percentile() {
             .send()
     };
     for wrong in ["bad /", "bad / none", "share + 1", "ANOMALY_DETECTION_BAND(bad)"] {
-        assert_eq!(put(wrong).await.unwrap_err().code(), Some("ValidationError"), "{wrong}");
+        assert_eq!(
+            put(wrong).await.unwrap_err().code(),
+            Some("ValidationError"),
+            "{wrong}"
+        );
     }
     put("100 * FILL(bad, 0) / all").await.unwrap();
     sim.client
