@@ -50,9 +50,14 @@ pub fn set(old: &[Condition], say: &[Say], generation: Option<i64>, now: jiff::T
         .collect()
 }
 
+/// The condition of that type, where it is there and true.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == type_ && c.status == "True")
+}
+
 /// Whether the condition of that type is there and true.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
-    conditions.iter().any(|c| c.type_ == type_ && c.status == "True")
+    find(conditions, type_).is_some()
 }
 
 #[cfg(test)]

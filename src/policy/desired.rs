@@ -39,6 +39,8 @@ pub struct Desired {
     pub selected: BTreeSet<String>,
     /// Alarms, by region and name, of streams that match but cannot be recorded at the moment: they stay.
     pub keep: BTreeSet<(String, String)>,
+    /// VideoStreams that match and whose stream is not there yet.
+    pub pending: Vec<String>,
     /// What stands in the way of others.
     pub problems: Vec<Problem>,
 }
@@ -105,7 +107,10 @@ impl Desired {
                 )),
                 Err(problem) => {
                     desired.keep.extend(desired.alarm_of(video_stream));
-                    desired.problems.push(problem);
+                    match problem {
+                        Some(problem) => desired.problems.push(problem),
+                        None => desired.pending.push(video_stream.name_any()),
+                    }
                 }
             }
         }
@@ -137,6 +142,7 @@ impl Desired {
             streams: vec![],
             selected: BTreeSet::new(),
             keep: BTreeSet::new(),
+            pending: vec![],
             problems: vec![],
         }
     }
@@ -149,25 +155,27 @@ impl Desired {
         Some((region, alarm))
     }
 
+    /// What a VideoStream's stream is to have, or what stands in the way; nothing does where it is only a matter of time.
     fn matched(
         &self,
         video_stream: &VideoStream,
         trigger: &AlarmTrigger,
         threshold: f64,
-    ) -> Result<Matched, Problem> {
+    ) -> Result<Matched, Option<Problem>> {
         let name = video_stream.name_any();
         let status = video_stream.status.as_ref();
         if status.is_some_and(|s| condition::is_true(&s.conditions, condition::OWNED_BY_ANOTHER)) {
             let message = "its stream belongs to another owner, so it feeds no recording: see the VideoStream's conditions";
-            return Err(problem(&name, "StreamOwnedByAnother", message.into()));
+            return Err(Some(problem(&name, "StreamOwnedByAnother", message.into())));
         }
+        let not_ready = |message| problem(&name, "StreamNotReady", message);
         let Some(arn) = status.and_then(|s| s.stream_arn.as_ref()) else {
-            let message = "its stream is not known to exist yet: see the VideoStream's conditions";
-            return Err(problem(&name, "StreamNotReady", message.into()));
+            let stalled = status.and_then(|s| condition::find(&s.conditions, condition::STALLED));
+            return Err(stalled.map(|c| not_ready(format!("it has no stream: {}", c.message))));
         };
         let arn: StreamArn = arn
             .parse()
-            .map_err(|e| problem(&name, "StreamNotReady", format!("its status is odd: {e}")))?;
+            .map_err(|e| Some(not_ready(format!("its status is odd: {e}"))))?;
         Ok(Matched {
             alarm: alarm_name(&self.prefix, &self.owner, arn.region(), arn.name()),
             definition: definition(trigger, threshold, &arn),
@@ -355,12 +363,12 @@ mod tests {
         assert_eq!(
             problems,
             [
-                ("b", "StreamNotReady"),
                 ("d", "SameStream"),
                 ("owned", "StreamOwnedByAnother"),
                 ("a", "NoDataRetention")
             ]
         );
+        assert_eq!(desired.pending, ["b"]);
         assert_eq!(
             desired.streams.len(),
             2,

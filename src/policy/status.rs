@@ -168,11 +168,23 @@ fn conditions(old: &ArchivePolicyStatus, pass: &Pass, suspended: bool, generatio
         ];
     }
     if !plan.problems.is_empty() {
-        let text = format!(
-            "{} problems with streams: see status.problems",
-            plan.problems.len()
-        );
+        let more = match plan.problems.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: see status.problems)"),
+        };
+        let first = &plan.problems[0];
+        let text = format!("VideoStream {}: {}{more}", first.stream, first.message);
         return vec![say(READY, false, "Problems", &text)];
+    }
+    if let Some(first) = desired.pending.first() {
+        let text = match desired.pending.len() {
+            1 => format!("waiting for the stream of VideoStream {first}"),
+            n => format!("waiting for the streams of {n} VideoStreams, the first of them {first}"),
+        };
+        return vec![
+            say(READY, false, "StreamsNotReady", &text),
+            say(RECONCILING, true, "StreamsNotReady", &text),
+        ];
     }
     let (reason, text) = match () {
         () if suspended => (SUSPENDED, "spec.suspend is true: no new recording begins"),
