@@ -73,7 +73,7 @@ pub fn asked_through(spec: &RecordingSpec, status: &RecordingStatus) -> Option<T
 pub fn window_end(spec: &RecordingSpec, status: &RecordingStatus) -> Option<Timestamp> {
     let through = archived_through(spec, status);
     let reached = asked_through(spec, status).unwrap_or(through);
-    spec.end.as_ref().map(|end| end.0.max(reached))
+    spec.end.as_ref().map(|end| milliseconds_up(end.0).max(reached))
 }
 
 /// Whether every slice is archived.
@@ -112,7 +112,11 @@ fn slice(
     let from = archived_through(spec, status);
     let settled = milliseconds(now - rules.settle);
     // A slice that has been asked for is asked for again, whatever stops the recording now.
-    let stop = spec.end.as_ref().or(spec.hold_at.as_ref()).map(|at| at.0);
+    let stop = spec
+        .end
+        .as_ref()
+        .or(spec.hold_at.as_ref())
+        .map(|at| milliseconds_up(at.0));
     let limit = stop.map(|stop| stop.max(asked_through(spec, status).unwrap_or(stop)));
     if limit.is_some_and(|limit| limit <= from) {
         return;
@@ -221,6 +225,13 @@ const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);
 /// Fragments have whole milliseconds, and so have cuts.
 fn milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// The same, upwards: what lies before a time with fractions lies before the next millisecond too. Whoever sets an end may
+/// write nanoseconds, which a status does not hold.
+pub fn milliseconds_up(at: Timestamp) -> Timestamp {
+    let down = milliseconds(at);
+    if down < at { down + MILLISECOND } else { down }
 }
 
 #[cfg(test)]
@@ -407,6 +418,20 @@ mod tests {
             r.status = status;
             assert_eq!(told(&r, 24, now), expected, "{:?}", r.status);
         }
+    }
+
+    #[test]
+    fn an_end_with_fractions_is_reached() {
+        let mut r = recording("r", at("01:00:00"));
+        let end = at("01:05:00") + SignedDuration::from_nanos(1_353_585);
+        r.spec.end = Some(MicroTime(end));
+        let through = at("01:05:00") + SignedDuration::from_millis(2);
+        assert_eq!(window_end(&r.spec, &RecordingStatus::default()), Some(through));
+        let status = RecordingStatus {
+            archived_through: Some(MicroTime(through)),
+            ..Default::default()
+        };
+        assert!(is_sliced(&r.spec, &status));
     }
 
     #[test]

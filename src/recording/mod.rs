@@ -140,7 +140,16 @@ async fn reconcile(cached: &Recording, context: &Context, shared: &Shared) -> Re
         Rules::new(context.config.settle, context.config.close_after),
         settings(&context.config),
     );
-    let (seen, template) = observe::seen(context, shared, &settings, &recording).await?;
+    let (seen, template) = match observe::seen(context, shared, &settings, &recording).await {
+        Ok(seen) => seen,
+        Err(e) => {
+            if !recording.status.as_ref().is_some_and(plan::is_final) {
+                let status = status::troubled(&recording, &e, context.stamp());
+                write(context, recording, &status).await?;
+            }
+            return Err(e);
+        }
+    };
 
     let mut plan = plan::plan(&recording, &seen, rules);
     if let Plan::Create { name, .. } = &plan {
@@ -167,11 +176,7 @@ async fn reconcile(cached: &Recording, context: &Context, shared: &Shared) -> Re
     let refused = act::refusal(&plan, &result);
     if result.is_ok() || refused.is_some() {
         let status = status::status(&before, &seen, &plan, rules, refused.as_ref());
-        // A step that changed the Recording itself left a newer version; the pass over that one writes the status.
-        if !matches!(
-            plan,
-            Plan::Hold | Plan::End { .. } | Plan::Release { .. } | Plan::Rest
-        ) {
+        if plan.has_status() {
             write(context, recording, &status).await?;
         }
         tell(context, &before, &plan, &status, seen.namespace_terminating).await;

@@ -79,6 +79,9 @@ pub fn notes(
         Plan::Record { job, .. } => notes.push(recorded(job, old, new)),
         _ => {}
     }
+    if !plan.has_status() {
+        return notes;
+    }
     if new.counts.lost > old.counts.lost {
         let lost = new.counts.lost - old.counts.lost;
         let first = new.losses.get(old.losses.len()).or(new.losses.first());

@@ -25,6 +25,8 @@ pub const FINALIZER: &str = "kvs-operator.io/drain";
 const LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// While a Job comes or goes, or its pod has not started, one looks this often.
 const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
+/// A pod that no node takes is worth a word after this long.
+const UNSCHEDULED: SignedDuration = SignedDuration::from_secs(60);
 /// While its pod runs: the Job's end wakes, this is for the case that the word of it is lost.
 const LOOK_AT_RUNNING: SignedDuration = SignedDuration::from_secs(60);
 
@@ -101,6 +103,17 @@ pub enum Plan {
     },
     /// Nothing to do any more.
     Rest,
+}
+
+impl Plan {
+    /// Whether a status is written after the step. One that changes the Recording itself leaves a newer version; the pass over
+    /// that one writes the status.
+    pub fn has_status(&self) -> bool {
+        !matches!(
+            self,
+            Self::Hold | Self::End { .. } | Self::Release { .. } | Self::Rest
+        )
+    }
 }
 
 /// What is waited for.
@@ -218,7 +231,7 @@ fn end_at(recording: &Recording, status: &RecordingStatus, now: Timestamp) -> Ti
     let spec = &recording.spec;
     let at = spec.hold_at.as_ref().map_or(now, |hold| hold.0.min(now));
     let asked = due::asked_through(spec, status).unwrap_or(at);
-    at.max(asked).max(spec.start.0 + SignedDuration::from_millis(1))
+    due::milliseconds_up(at.max(asked).max(spec.start.0 + SignedDuration::from_millis(1)))
 }
 
 /// The tasks whose results the status still waits for: one slice, one sweep.
@@ -418,6 +431,8 @@ fn waiting(job: &SeenJob, since: Timestamp, blocked: Option<&Failure>, seen: &Se
             };
         }
     }
+    // A pod is always without a node at first.
+    let blocked = blocked.filter(|failure| failure.reason.cannot_run() || waited >= UNSCHEDULED);
     let on = Waiting::Starting {
         job: job.name.clone(),
         failures: job.failures,

@@ -18,6 +18,7 @@ use crate::{
         condition::{COMPLETE, READY, RECONCILING, STALLED, Say, set},
     },
     archiver::request::Task,
+    runtime::{Class, Error, error::chain},
 };
 
 /// The status after a step. `refused`: the API server refused the step for a reason that a person can mend.
@@ -164,6 +165,38 @@ fn reach(recording: &Recording, seen: &Seen, plan: &Plan) -> Option<Timestamp> {
     seen.chain(known).chain(asked).max()
 }
 
+/// What `Complete` says until it is.
+const NOT_YET: &str = "the recording is not yet wholly in S3";
+
+/// The status when the world could not be looked at: as before, but for what it says of that.
+pub fn troubled(recording: &Recording, error: &Error, now: Timestamp) -> RecordingStatus {
+    let old = recording.status.clone().unwrap_or_default();
+    let message: String = chain(error).chars().take(2000).collect();
+    let person = error.class() == Class::Person;
+    let say = |type_, status| Say {
+        type_,
+        status,
+        reason: error.reason(),
+        message: message.clone(),
+    };
+    let mut said = vec![
+        say(READY, false),
+        say(if person { STALLED } else { RECONCILING }, true),
+    ];
+    said.push(Say {
+        reason: "NotYet",
+        message: NOT_YET.into(),
+        ..say(COMPLETE, false)
+    });
+    let generation = recording.metadata.generation;
+    let conditions = set(&old.conditions, &said, generation, seconds(now));
+    RecordingStatus {
+        phase: old.phase.or(Some(Phase::Active)),
+        conditions,
+        ..old
+    }
+}
+
 fn conditions(
     recording: &Recording,
     new: &RecordingStatus,
@@ -211,12 +244,7 @@ fn conditions(
         State::Working => said.push(say(RECONCILING, true, reason, &message)),
         State::Stuck => said.push(say(STALLED, true, reason, &message)),
     }
-    said.push(say(
-        COMPLETE,
-        false,
-        "NotYet",
-        "the recording is not yet wholly in S3",
-    ));
+    said.push(say(COMPLETE, false, "NotYet", NOT_YET));
     said
 }
 
@@ -304,8 +332,15 @@ fn open(
 fn failing(job: &JobStatus, plan: &Plan) -> String {
     let what = job.message.as_deref().unwrap_or_default();
     let name = &job.name;
+    let waits = matches!(
+        plan,
+        Plan::Wait {
+            on: Waiting::Starting { blocked: Some(_), .. },
+            ..
+        }
+    );
     let times = match job.failures {
-        0 => format!("Job {name} cannot run: {what}"),
+        n if n <= 0 || waits => format!("Job {name} cannot run: {what}"),
         1 => format!("Job {name} failed: {what}"),
         n => format!("Job {name} failed {n} times in a row: {what}"),
     };
