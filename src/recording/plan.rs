@@ -270,15 +270,21 @@ fn is_done_with(recording: &Recording, status: &RecordingStatus, job: &SeenJob) 
         && (is_final(status) || !current_names(recording, status).contains(&job.name))
 }
 
-/// Jobs of an abandoned recording are stopped; then it goes as soon as it would not come back.
+/// Jobs of an abandoned recording are stopped or left to their TTL; then it goes as soon as it would not come back.
 fn abandon(recording: &Recording, status: &RecordingStatus, seen: &Seen) -> Plan {
-    let active = |job: &&SeenJob| job.own && !job.deleting && !matches!(job.state, JobState::Done { .. });
-    if let Some(job) = seen.jobs.iter().find(active) {
-        return Plan::Remove {
-            job: ThisJob::of(job),
-            failures: job.failures,
-            failure: None,
-        };
+    for job in seen.jobs.iter().filter(|job| job.own && !job.deleting) {
+        match job.state {
+            JobState::Done { .. } if job.retired => {}
+            JobState::Done { .. } => return Plan::Retire(ThisJob::of(job)),
+            _ => {
+                let failures = job.failures;
+                return Plan::Remove {
+                    job: ThisJob::of(job),
+                    failures,
+                    failure: None,
+                };
+            }
+        }
     }
     match seen.checkpoint {
         Checkpoint::Past => Plan::Release {
