@@ -164,10 +164,12 @@ pub struct Cut {
     pub covered: Option<Timestamp>,
 }
 
-/// Where a slice that begins at `from` ends at the latest; `None`: nothing is due yet.
+/// Where a slice that begins at `from` ends at the latest; `None`: nothing is due yet. A cut that is chosen here lies between
+/// milliseconds: finer ones tell no fragments apart, and whoever keeps the cut may not hold them.
 pub fn due(from: Timestamp, to: Timestamp, now: Timestamp, settle: SignedDuration) -> Option<Timestamp> {
-    let settled = now.checked_sub(settle).unwrap_or(Timestamp::MIN);
-    let longest = from.checked_add(LONGEST).unwrap_or(Timestamp::MAX);
+    let whole = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    let settled = now.checked_sub(settle).map_or(Timestamp::MIN, whole);
+    let longest = from.checked_add(LONGEST).map_or(Timestamp::MAX, whole);
     let end = to.min(settled).min(longest);
     (from < end).then_some(end)
 }

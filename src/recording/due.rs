@@ -110,25 +110,35 @@ fn slice(
     now: Timestamp,
 ) {
     let from = archived_through(spec, status);
+    let predecessor = status.last_manifest.clone();
+    if let Some(to) = asked_through(spec, status) {
+        // A slice that has been asked for is asked for again as it was, whatever stops the recording now.
+        due.add(
+            Task::Slice {
+                from,
+                to,
+                predecessor,
+            },
+            to + rules.settle,
+            now,
+        );
+        return;
+    }
     let settled = milliseconds(now - rules.settle);
-    // A slice that has been asked for is asked for again, whatever stops the recording now.
-    let stop = spec
+    let limit = spec
         .end
         .as_ref()
         .or(spec.hold_at.as_ref())
         .map(|at| milliseconds_up(at.0));
-    let limit = stop.map(|stop| stop.max(asked_through(spec, status).unwrap_or(stop)));
     if limit.is_some_and(|limit| limit <= from) {
         return;
     }
-    let every = quarter(retention).map_or(spec.archive_every.duration(), |q| {
-        q.min(spec.archive_every.duration())
-    });
+    let every = spec.archive_every.duration();
+    let every = quarter(retention).map_or(every, |quarter| quarter.min(every));
     let regular = from + every;
     let reached = limit.map_or(regular, |limit| limit.min(regular));
-    let to = limit.map_or(settled, |limit| limit.min(settled));
-    let predecessor = status.last_manifest.clone();
     // Where nothing has settled yet, `to` means nothing and is not used.
+    let to = limit.map_or(settled, |limit| limit.min(settled));
     due.add(
         Task::Slice {
             from,

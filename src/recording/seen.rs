@@ -210,9 +210,18 @@ fn state(job: &Job, pods: &[&Pod], refused: &[String], cluster_now: Timestamp) -
         Some(pod) => pod_blocked(pod),
         None => refused
             .last()
-            .map(|message| Failure::new(Reason::of_refusal(message), message.clone())),
+            .map(|message| Failure::new(Reason::of_refusal(message), unnamed(message, &job.name_any()))),
     };
     JobState::Waiting { since, blocked }
+}
+
+/// The message without the random end of the pod's name, which is another at every try.
+fn unnamed(message: &str, job: &str) -> String {
+    let Some((head, tail)) = message.split_once(&format!("{job}-")) else {
+        return message.to_owned();
+    };
+    let random = tail.bytes().take_while(u8::is_ascii_alphanumeric).count();
+    format!("{head}{job}{}", &tail[random..])
 }
 
 /// The report of a pod that did what it was asked to, if there is one: whatever became of the Job around it.
@@ -519,6 +528,8 @@ mod tests {
         ] {
             assert_eq!(reason(read(json!({}), pod, refused)), expected);
         }
+        let message = r#"pods "j-x7k2p" is forbidden: no"#;
+        assert_eq!(unnamed(message, "j"), r#"pods "j" is forbidden: no"#);
         let starting = read(json!({}), Some(pending("ContainerCreating")), &[]);
         assert_eq!(
             starting,

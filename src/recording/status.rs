@@ -71,7 +71,9 @@ pub fn expires_at(recording: &Recording, status: &RecordingStatus, seen: &Seen) 
 fn job(recording: &Recording, seen: &Seen, plan: &Plan, refused: Option<&Failure>) -> Option<JobStatus> {
     let old = recording.status.as_ref().and_then(|status| status.job.as_ref());
     let told = |name: &str, failures: i32, failure: Option<&Failure>| {
-        let before = old.filter(|job| job.name == name && failures > 0);
+        // What refused the Job is told until it is there.
+        let told_before = failures > 0 || matches!(plan, Plan::Create { .. });
+        let before = old.filter(|job| job.name == name && told_before);
         Some(JobStatus {
             name: name.to_owned(),
             to: None,
