@@ -275,6 +275,17 @@ fn pictures_with_start_codes() {
 }
 
 #[test]
+fn h264_as_the_guide_spells_it() {
+    let mut footage = made("V_MPEG/ISO/AVC", &[PICTURES, H264]);
+    let change = Change {
+        codec_id: &|_| "V_MPEG/ISO/AVC".into(),
+        ..Change::NONE
+    };
+    footage.body = rewrap(&footage.body, &fragments(&footage.body), &change);
+    both(&footage, FileKind::Mp4);
+}
+
+#[test]
 fn sound_with_adts_headers() {
     let mut footage = made("ADTS", &[PICTURES, SOUND, H264, "-c:a aac -ac 2"]);
     let frame = |track: &Track, bytes: &[u8], _| {

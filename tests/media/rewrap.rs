@@ -13,6 +13,8 @@ pub struct Change<'a> {
     pub private: &'a dyn Fn(&Track) -> Vec<u8>,
     /// A frame's bytes; the flag says whether it is a key frame.
     pub frame: &'a Reframe,
+    /// A track's codec id.
+    pub codec_id: &'a dyn Fn(&Track) -> String,
     /// Whether a fragment has a track at all.
     pub track: &'a dyn Fn(usize, &Track) -> bool,
 }
@@ -22,6 +24,7 @@ impl Change<'_> {
     pub const NONE: Self = Self {
         private: &|t| t.codec_private.clone(),
         frame: &|_, bytes, _| bytes.to_vec(),
+        codec_id: &|t| t.codec_id.clone(),
         track: &|_, _| true,
     };
 }
@@ -50,7 +53,7 @@ fn document(k: usize, body: &[u8], fragment: &Fragment, change: &Change<'_>) -> 
             M::TrackNumber(t.number),
             M::TrackUID(t.number + k as u64 * 10),
             M::TrackType(if t.kind == TrackKind::Video { 1 } else { 2 }),
-            M::CodecID(t.codec_id.clone()),
+            M::CodecID((change.codec_id)(t)),
             if t.kind == TrackKind::Video {
                 M::Video(Master::Full(vec![
                     M::PixelWidth(t.size.0),

@@ -45,7 +45,8 @@ pub(super) fn recognise<'a>(
     let found = match track.codec_id.as_str() {
         // Compressed or encrypted frames (Matroska's ContentEncodings) are not the codec's.
         _ if track.entry.iter().any(|e| matches!(e, M::ContentEncodings(_))) => None,
-        "V_MPEG4/ISO/AVC" => video(Video::H264, spool, track, frames)?,
+        // The second is how KVS's guide spells it.
+        "V_MPEG4/ISO/AVC" | "V_MPEG/ISO/AVC" => video(Video::H264, spool, track, frames)?,
         "V_MPEGH/ISO/HEVC" => video(Video::H265, spool, track, frames)?,
         id if id == "A_AAC" || id.starts_with("A_AAC/") => aac(spool, track, frames)?,
         _ => None,

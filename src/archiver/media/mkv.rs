@@ -298,6 +298,10 @@ fn length(format: &Format, blocks: &[Block]) -> Result<u64, MediaError> {
 fn entry(format: &TrackFormat) -> Result<M, MediaError> {
     let mut entry = format.track.entry.clone();
     entry.push(M::TrackUID(format.track.number));
+    if matches!(format.codec, Codec::H264(_)) {
+        entry.retain(|e| !matches!(e, M::CodecID(_)));
+        entry.push(M::CodecID("V_MPEG4/ISO/AVC".into()));
+    }
     if format.framing != Framing::AsIs {
         let mut private = vec![];
         match &format.codec {
