@@ -102,9 +102,13 @@ fn frames_of(aws: &Aws, bucket: &str, key: &str, work: &Path) -> BTreeMap<&'stat
     let file = work.join(key.replace('/', "_"));
     std::fs::write(&file, aws.object(bucket, key)).expect("the file is written");
     let path = file.to_string_lossy().into_owned();
+    // With the frames' own times: else ffmpeg rounds them to a constant rate that it guesses, and complains where two of a
+    // camera's uneven frames then fall together.
+    let own_times = ["-fps_mode", "passthrough", "-enc_time_base", "-1"];
+    let decode = ["-nostdin", "-v", "warning", "-i", &path];
     let decoded = shell::output(
         "ffmpeg",
-        &["-nostdin", "-v", "warning", "-i", &path, "-f", "null", "-"],
+        &[&decode[..], &own_times, &["-f", "null", "-"]].concat(),
     );
     let said = String::from_utf8_lossy(&decoded.stderr);
     assert!(
