@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use aws_sdk_kinesisvideo::{
     Client,
     error::BuildError,
-    types::{Status as SdkStatus, UpdateDataRetentionOperation},
+    types::{
+        ComparisonOperator, Status as SdkStatus, StreamInfo, StreamNameCondition,
+        UpdateDataRetentionOperation,
+    },
 };
 use jiff::Timestamp;
 
@@ -94,6 +97,8 @@ pub struct StreamUpdate {
 pub trait Streams: Send + Sync + fmt::Debug {
     /// The stream of that name. `None`: there is none.
     async fn describe(&self, name: &str) -> Result<Option<Stream>>;
+    /// All streams of the account and region whose names begin so.
+    async fn list(&self, prefix: &str) -> Result<Vec<Stream>>;
     /// The tags of the stream with that ARN. `None`: it is gone.
     async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>>;
     /// Makes a stream and returns its ARN.
@@ -175,31 +180,39 @@ impl Streams for Sdk {
         let info = output
             .stream_info
             .ok_or_else(|| incomplete(OPERATION, name, "StreamInfo"))?;
-        Ok(Some(Stream {
-            name: info
-                .stream_name
-                .ok_or_else(|| incomplete(OPERATION, name, "StreamName"))?,
-            arn: info
-                .stream_arn
-                .ok_or_else(|| incomplete(OPERATION, name, "StreamARN"))?,
-            status: match info.status {
-                Some(SdkStatus::Active) => StreamStatus::Active,
-                Some(SdkStatus::Creating) => StreamStatus::Creating,
-                Some(SdkStatus::Updating) => StreamStatus::Updating,
-                Some(SdkStatus::Deleting) => StreamStatus::Deleting,
-                _ => return Err(incomplete(OPERATION, name, "a known Status")),
-            },
-            version: info
-                .version
-                .ok_or_else(|| incomplete(OPERATION, name, "Version"))?,
-            creation_time: info
-                .creation_time
-                .and_then(|t| Timestamp::from_nanosecond(t.as_nanos()).ok()),
-            data_retention_in_hours: info.data_retention_in_hours.unwrap_or(0),
-            media_type: info.media_type,
-            device_name: info.device_name,
-            kms_key_id: info.kms_key_id,
-        }))
+        stream(info)
+            .map(Some)
+            .map_err(|lacks| incomplete(OPERATION, name, lacks))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Stream>> {
+        const OPERATION: &str = "kinesisvideo:ListStreams";
+        let condition = (!prefix.is_empty()).then(|| {
+            StreamNameCondition::builder()
+                .comparison_operator(ComparisonOperator::BeginsWith)
+                .comparison_value(prefix)
+                .build()
+        });
+        let mut streams = vec![];
+        let mut token = None;
+        loop {
+            let call = self
+                .client
+                .list_streams()
+                // Without it a page has 10; AWS gives 1,000 at most whatever is asked for.
+                .max_results(10_000)
+                .set_stream_name_condition(condition.clone())
+                .set_next_token(token)
+                .send();
+            let page = self.connection.call(OPERATION, "*", call).await?;
+            for info in page.stream_info_list.unwrap_or_default() {
+                streams.push(stream(info).map_err(|lacks| incomplete(OPERATION, "*", lacks))?);
+            }
+            token = page.next_token.filter(|t| !t.is_empty());
+            if token.is_none() {
+                return Ok(streams);
+            }
+        }
     }
 
     async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>> {
@@ -419,6 +432,29 @@ impl Streams for Sdk {
             .send();
         self.connection.call(OPERATION, arn, call).await.map(drop)
     }
+}
+
+/// A stream in our words; or what the answer lacks.
+fn stream(info: StreamInfo) -> std::result::Result<Stream, &'static str> {
+    Ok(Stream {
+        name: info.stream_name.ok_or("StreamName")?,
+        arn: info.stream_arn.ok_or("StreamARN")?,
+        status: match info.status {
+            Some(SdkStatus::Active) => StreamStatus::Active,
+            Some(SdkStatus::Creating) => StreamStatus::Creating,
+            Some(SdkStatus::Updating) => StreamStatus::Updating,
+            Some(SdkStatus::Deleting) => StreamStatus::Deleting,
+            _ => return Err("a known Status"),
+        },
+        version: info.version.ok_or("Version")?,
+        creation_time: info
+            .creation_time
+            .and_then(|t| Timestamp::from_nanosecond(t.as_nanos()).ok()),
+        data_retention_in_hours: info.data_retention_in_hours.unwrap_or(0),
+        media_type: info.media_type,
+        device_name: info.device_name,
+        kms_key_id: info.kms_key_id,
+    })
 }
 
 /// An answer that lacks what the API promises.

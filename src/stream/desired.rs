@@ -138,6 +138,11 @@ impl Desired {
         })
     }
 
+    /// The object's namespace and name.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.owner.namespace, self.owner.name)
+    }
+
     /// Every tag that the stream is to have.
     pub fn all_tags(&self) -> BTreeMap<String, String> {
         let mut tags = self.tags.clone();

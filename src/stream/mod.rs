@@ -6,6 +6,7 @@
 mod act;
 mod action;
 mod desired;
+mod known;
 mod merge;
 mod need;
 mod observe;
@@ -23,6 +24,7 @@ use kube::{
     runtime::{Controller, watcher},
 };
 
+pub use self::known::Known;
 use self::{
     desired::{Desired, FINALIZER},
     plan::{Blocked, Farewell, Step},
@@ -42,20 +44,25 @@ const WHILE_BUSY: Duration = Duration::from_secs(3);
 const WHILE_HELD: Duration = Duration::from_secs(30);
 /// How soon to look for a stream that another tool is to make.
 const WHILE_MISSING: Duration = Duration::from_secs(60);
-/// How soon to look for drift.
-const SETTLED: Duration = Duration::from_secs(300);
+/// How soon to look for drift. Most such passes ask AWS nothing: the region's listing answers them.
+const SETTLED: Duration = Duration::from_secs(600);
 
 /// Runs the controller until the process is to stop.
 pub async fn run(context: Arc<Context>) {
     let objects: Api<VideoStream> = Api::all(context.client.clone());
     let controller = Controller::new(objects, watcher::Config::default());
-    runtime::control(context, NAME, controller, reconcile).await;
+    let known = Arc::new(Known::default());
+    runtime::control(context, NAME, controller, move |object, context| {
+        reconcile(object, context, known.clone())
+    })
+    .await;
 }
 
 /// One pass over one object.
-pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>) -> Result<Next> {
+pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>, known: Arc<Known>) -> Result<Next> {
     let mut pass = Pass::default();
-    pass.failed = attempt(&object, &context, &mut pass).await.err();
+    pass.failed = attempt(&object, &context, &known, &mut pass).await.err();
+    remember(&context, &known, &pass);
 
     let old = object.status.clone().unwrap_or_default();
     let new = status::status(&old, &pass, object.metadata.generation, context.stamp());
@@ -65,6 +72,10 @@ pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>) -> Resul
     {
         apply::finalizer(&context, &*object, FINALIZER, false).await?;
         return Ok(Next::OnChange);
+    }
+    // A new stream is told of by its Event; its status follows a moment later, when there is more to say.
+    if pass.outcome.created.is_some() && pass.failed.is_none() {
+        return Ok(pass.plan.map_or(Next::OnChange, |plan| next(&plan)));
     }
     let written = apply::status(&context, NAME, &*object, object.status.as_ref(), &new).await;
     // What stopped the pass itself tells more than what stopped the telling of it.
@@ -76,14 +87,26 @@ pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>) -> Resul
 }
 
 /// Everything that can fail; how far it came is in `pass`.
-async fn attempt(object: &VideoStream, context: &Context, pass: &mut Pass) -> Result<()> {
+async fn attempt(object: &VideoStream, context: &Context, known: &Known, pass: &mut Pass) -> Result<()> {
     let desired = &*pass
         .desired
         .insert(Desired::of(object, &context.cluster_id, &context.region)?);
-    let observed = &*pass
-        .observed
-        .insert(observe::observe(context, object, desired).await?);
-    let plan = &*pass.plan.insert(plan::plan(desired, observed, context.stamp()));
+    let assumed = observe::assume(context, known, object, desired)
+        .await?
+        .map(|observed| {
+            let plan = plan::plan(desired, &observed, context.stamp());
+            (observed, plan)
+        });
+    let (observed, plan) = match assumed {
+        Some((observed, plan)) if plan.rests_on_assumptions() => (observed, plan),
+        // Whatever else is to be done is decided by what there is now.
+        _ => {
+            let observed = observe::look(context, known, object, desired).await?;
+            let plan = plan::plan(desired, &observed, context.stamp());
+            (observed, plan)
+        }
+    };
+    let (observed, plan) = (&*pass.observed.insert(observed), &*pass.plan.insert(plan));
     if plan.finalizer {
         apply::finalizer(context, object, FINALIZER, true).await?;
     } else if !desired.deleting {
@@ -97,6 +120,20 @@ async fn attempt(object: &VideoStream, context: &Context, pass: &mut Pass) -> Re
         result?;
     }
     Ok(())
+}
+
+/// What the next pass may take from this one.
+fn remember(context: &Context, known: &Known, pass: &Pass) {
+    let Some(desired) = &pass.desired else { return };
+    let (key, now) = (desired.key(), context.clock.node().now());
+    let step = pass.plan.as_ref().map(|plan| &plan.step);
+    match (step, &pass.outcome.created) {
+        (_, Some(arn)) => known.made(&key, arn, desired.all_tags(), now),
+        _ if pass.failed.is_some() => known.doubt(&key, now),
+        (Some(Step::LetGo(_)), _) => known.forget(&key),
+        (Some(Step::Act(_) | Step::Settled), _) => known.arrived(&key),
+        _ => {}
+    }
 }
 
 /// Events: what was done, and what has begun to stand in the way.

@@ -9,18 +9,78 @@ use kube::{
 
 use super::{
     desired::Desired,
+    known::{Known, Listed},
+    merge,
     need::{Need, Unread},
     plan::{Beside, Observed},
 };
 use crate::{
-    api::{ArchivePolicy, DeletionPolicy, ManagementPolicy, Recording, VideoStream},
+    api::{ArchivePolicy, DeletionPolicy, ManagementPolicy, Recording, VideoStream, condition},
     aws::Streams,
     owner::{Claim, Owner},
     runtime::{Context, Error, Result},
 };
 
-/// Everything that the plan looks at.
-pub async fn observe(context: &Context, object: &VideoStream, desired: &Desired) -> Result<Observed> {
+/// What there most likely is, without a call for this object: what the region's listing says, and for the rest what its own
+/// status says. `None`: that is not known well enough.
+pub async fn assume(
+    context: &Context,
+    known: &Known,
+    object: &VideoStream,
+    desired: &Desired,
+) -> Result<Option<Observed>> {
+    let key = desired.key();
+    let now = context.clock.node().now();
+    let settled = well(object);
+    let new = object.status.is_none() && known.is_new(&key) && desired.management == ManagementPolicy::Manage;
+    if desired.deleting || desired.suspend || !(new || settled && !known.due(&key, now, context.chance())) {
+        return Ok(None);
+    }
+    let streams = context.ports(&desired.region)?.streams;
+    Ok(
+        match known
+            .lookup(&*streams, &desired.region, &desired.name, now)
+            .await?
+        {
+            Listed::There(stream) if settled && desired.known_arn.as_ref() == Some(&stream.arn) => {
+                Some(Observed {
+                    stream: Some((stream, desired.all_tags())),
+                    beside: Beside {
+                        tier: desired.tier,
+                        images: desired
+                            .images
+                            .as_ref()
+                            .and_then(|images| merge::images(images, None)),
+                        notification: desired
+                            .notification
+                            .as_ref()
+                            .and_then(|n| merge::notification(n, None)),
+                    },
+                    ..Observed::default()
+                })
+            }
+            Listed::Absent if new => Some(Observed::default()),
+            _ => None,
+        },
+    )
+}
+
+/// Whether the object's status says of this very spec that all is well.
+fn well(object: &VideoStream) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation == object.metadata.generation
+            && condition::is_true(&status.conditions, condition::READY)
+            && !condition::is_true(&status.conditions, condition::RECONCILING)
+    })
+}
+
+/// Everything that the plan looks at, as it is now.
+pub async fn look(
+    context: &Context,
+    known: &Known,
+    object: &VideoStream,
+    desired: &Desired,
+) -> Result<Observed> {
     let mut observed = Observed {
         terminating: desired.deleting && terminating(context, &desired.owner.namespace).await?,
         ..Observed::default()
@@ -29,11 +89,17 @@ pub async fn observe(context: &Context, object: &VideoStream, desired: &Desired)
         return Ok(observed);
     }
     let streams = context.ports(&desired.region)?.streams;
-    let Some(stream) = streams.describe(&desired.name).await? else {
+    let (key, now) = (desired.key(), context.clock.node().now());
+    let described = streams.describe(&desired.name).await?;
+    known.saw(&desired.region, &desired.name, described.as_ref(), now);
+    let Some(stream) = described else {
         return Ok(observed);
     };
     // A stream that is going may have lost its tags before itself.
-    let tags = streams.tags(&stream.arn).await?.unwrap_or_default();
+    let tags = match known.made_with(&key, &stream.arn, now) {
+        Some(tags) => tags,
+        None => streams.tags(&stream.arn).await?.unwrap_or_default(),
+    };
     if let Claim::Another(owner) = desired.owner.claim(&tags)
         && owner.cluster == desired.owner.cluster
     {
@@ -52,6 +118,7 @@ pub async fn observe(context: &Context, object: &VideoStream, desired: &Desired)
         observed.beside = beside(&*streams, &stream.arn, desired).await?;
     }
     observed.stream = Some((stream, tags));
+    known.looked(&key, now, context.chance());
     Ok(observed)
 }
 

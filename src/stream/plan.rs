@@ -126,6 +126,19 @@ pub struct Plan {
     pub replaced: Option<String>,
 }
 
+impl Plan {
+    /// Whether this may be decided by assumptions alone: nothing is to be done, or a stream is to be made, which AWS refuses
+    /// where there is one.
+    pub fn rests_on_assumptions(&self) -> bool {
+        let harmless = match &self.step {
+            Step::Settled => true,
+            Step::Act(actions) => actions.iter().all(Action::creates),
+            _ => false,
+        };
+        harmless && self.held.is_none() && self.replaced.is_none() && self.other_key.is_none()
+    }
+}
+
 /// What to do now. `now` is AWS's time.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let arn = observed.stream.as_ref().map(|(stream, _)| stream.arn.as_str());

@@ -17,22 +17,28 @@ use kvs_operator::aws::{
 pub struct Failing {
     pub inner: Arc<dyn Streams>,
     pub next: Arc<Mutex<Option<Kind>>>,
+    /// Whether streams may be listed.
+    pub lists: bool,
 }
 
 impl Failing {
     fn trip(&self, operation: &'static str, on: &str) -> Result<(), AwsError> {
         match self.next.lock().unwrap().take() {
             None => Ok(()),
-            Some(kind) => Err(AwsError {
-                operation,
-                on: on.into(),
-                kind,
-                code: Some(format!("{}Exception", kind.name()).into()),
-                message: Some("as the test wants".into()),
-                request_id: Some("request-1".into()),
-                source: None,
-            }),
+            Some(kind) => Err(refusal(operation, on, kind)),
         }
+    }
+}
+
+fn refusal(operation: &'static str, on: &str, kind: Kind) -> AwsError {
+    AwsError {
+        operation,
+        on: on.into(),
+        kind,
+        code: Some(format!("{}Exception", kind.name()).into()),
+        message: Some("as the test wants".into()),
+        request_id: Some("request-1".into()),
+        source: None,
     }
 }
 
@@ -40,6 +46,12 @@ impl Failing {
 impl Streams for Failing {
     async fn describe(&self, name: &str) -> Result<Option<Stream>, AwsError> {
         self.inner.describe(name).await
+    }
+    async fn list(&self, prefix: &str) -> Result<Vec<Stream>, AwsError> {
+        if !self.lists {
+            return Err(refusal("kinesisvideo:ListStreams", "*", Kind::Denied));
+        }
+        self.inner.list(prefix).await
     }
     async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>, AwsError> {
         self.inner.tags(arn).await

@@ -32,6 +32,7 @@ async fn a_stream_is_made_and_then_nothing_is_written_any_more() {
         Site::new(json!({ "dataRetentionInHours": 48, "mediaType": "video/h264", "tags": { "team": "a" } }))
             .await;
     site.pass("front-door").await.unwrap();
+    site.pass("front-door").await.unwrap();
     site.is("front-door", "False", "Creating");
     site.settle("front-door").await;
     site.is("front-door", "True", "InSync");
@@ -169,29 +170,98 @@ async fn tier_images_and_notification_are_set_changed_brought_back_and_removed()
 }
 
 #[tokio::test]
-async fn drift_is_brought_back_and_tags_of_others_are_kept() {
-    let site = Site::new(json!({ "dataRetentionInHours": 24, "tags": { "team": "a" } })).await;
+async fn drift_that_the_listing_shows_is_brought_back_within_minutes() {
+    let site = Site::new(json!({ "dataRetentionInHours": 24 })).await;
     site.settle("front-door").await;
     let stream = site.stream().await;
     site.aws
         .change_retention(&stream.arn, &stream.version, 24, 6)
         .await
         .unwrap();
+    site.fixture.clock.advance(SignedDuration::from_mins(4));
+    site.settle("front-door").await;
+    assert_eq!(site.stream().await.data_retention_in_hours, 24);
+    assert_eq!(site.reasons(), ["Created", "RetentionIncreased"]);
+}
+
+#[tokio::test]
+async fn drift_of_tags_is_brought_back_within_hours_and_tags_of_others_are_kept() {
+    let site = Site::new(json!({ "tags": { "team": "a" } })).await;
+    site.settle("front-door").await;
+    let arn = site.stream().await.arn;
     let theirs = BTreeMap::from([
         ("cost-centre".to_owned(), "7".to_owned()),
         ("team".to_owned(), "z".to_owned()),
     ]);
-    site.aws.tag(&stream.arn, &theirs).await.unwrap();
+    site.aws.tag(&arn, &theirs).await.unwrap();
     site.aws
-        .untag(&stream.arn, &["kvs-operator.io/uid".to_owned()])
+        .untag(&arn, &["kvs-operator.io/uid".to_owned()])
         .await
         .unwrap();
-    site.fixture.clock.advance(SignedDuration::from_secs(11));
+    site.fixture.clock.advance(SignedDuration::from_hours(6));
     site.settle("front-door").await;
-    assert_eq!(site.stream().await.data_retention_in_hours, 24);
     let tags = site.tags().await;
     assert_eq!((tags["cost-centre"].as_str(), tags["team"].as_str()), ("7", "a"));
     assert!(tags.contains_key("kvs-operator.io/uid"));
+}
+
+#[tokio::test]
+async fn after_a_restart_one_listing_answers_for_all_and_nothing_is_written() {
+    let mut site = Site::new(json!({ "dataRetentionInHours": 24 })).await;
+    let names: Vec<String> = (0..20).map(|n| format!("camera-{n}")).collect();
+    for name in &names {
+        site.apply(
+            name,
+            json!({ "dataRetentionInHours": 24, "tags": { "team": "a" } }),
+        );
+        site.settle(name).await;
+        site.is(name, "True", "InSync");
+    }
+    assert_eq!(
+        site.calls("kinesisvideo:ListTagsForStream"),
+        0,
+        "what was made a moment ago has the tags it was made with"
+    );
+    site.restart();
+    site.fixture.clock.advance(SignedDuration::from_mins(10));
+    let read = |site: &Site| {
+        [
+            "kinesisvideo:ListStreams",
+            "kinesisvideo:DescribeStream",
+            "kinesisvideo:ListTagsForStream",
+        ]
+        .map(|o| site.calls(o))
+    };
+    let (before, changes, writes) = (read(&site), site.changes(), site.fixture.kubernetes.writes());
+    for _ in 0..3 {
+        for name in &names {
+            site.pass(name).await.unwrap();
+        }
+    }
+    assert_eq!(read(&site), [before[0] + 1, before[1], before[2]]);
+    assert_eq!(
+        (site.changes(), site.fixture.kubernetes.writes()),
+        (changes, writes)
+    );
+}
+
+#[tokio::test]
+async fn where_streams_may_not_be_listed_each_is_looked_at() {
+    let next = Arc::new(Mutex::new(None));
+    let wrap = |ports: Ports| Ports {
+        streams: Arc::new(Failing {
+            inner: ports.streams.clone(),
+            next: next.clone(),
+            lists: false,
+        }),
+        ..ports
+    };
+    let site = Site::on(Fixture::with(wrap).await, json!({ "dataRetentionInHours": 24 }));
+    site.settle("front-door").await;
+    site.is("front-door", "True", "InSync");
+    let before = site.calls("kinesisvideo:DescribeStream");
+    site.pass("front-door").await.unwrap();
+    assert_eq!(site.calls("kinesisvideo:DescribeStream"), before + 1);
 }
 
 #[tokio::test]
@@ -502,6 +572,7 @@ async fn every_failure_has_its_own_visible_state_and_class() {
             streams: Arc::new(Failing {
                 inner: ports.streams.clone(),
                 next: next.clone(),
+                lists: true,
             }),
             ..ports
         };

@@ -10,7 +10,7 @@ use kvs_operator::{
         streams::{NewStream, Sdk, Stream},
     },
     runtime::{Error, Next},
-    stream::reconcile,
+    stream::{Known, reconcile},
 };
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
 pub struct Site {
     pub fixture: Fixture,
     pub aws: Sdk,
+    known: Arc<Known>,
 }
 
 impl Site {
@@ -32,7 +33,11 @@ impl Site {
 
     pub fn on(fixture: Fixture, spec: Value) -> Self {
         let aws = Sdk::new(&fixture.connection);
-        let site = Self { fixture, aws };
+        let site = Self {
+            fixture,
+            aws,
+            known: Arc::default(),
+        };
         site.apply("front-door", spec);
         site
     }
@@ -59,7 +64,12 @@ impl Site {
 
     /// One pass.
     pub async fn pass(&self, name: &str) -> Result<Next, Error> {
-        reconcile(Arc::new(self.object(name)), self.fixture.context.clone()).await
+        reconcile(
+            Arc::new(self.object(name)),
+            self.fixture.context.clone(),
+            self.known.clone(),
+        )
+        .await
     }
 
     /// Passes, and AWS's time in between, until nothing more is to be done soon.
@@ -77,6 +87,20 @@ impl Site {
             }
         }
         panic!("does not settle: {:?}", self.object(name).status);
+    }
+
+    /// The operator starts again: it knows only what is written.
+    pub fn restart(&mut self) {
+        self.known = Arc::default();
+    }
+
+    /// How often an operation was called with success.
+    pub fn calls(&self, operation: &'static str) -> u64 {
+        let call = Call {
+            operation,
+            result: "ok",
+        };
+        self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
     }
 
     /// Status and reason of `Ready`.
@@ -131,13 +155,6 @@ impl Site {
 
     /// How often AWS accepted a change by anybody.
     pub fn changes(&self) -> u64 {
-        let count = |operation: &'static str| {
-            let call = Call {
-                operation,
-                result: "ok",
-            };
-            self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
-        };
         [
             "kinesisvideo:CreateStream",
             "kinesisvideo:UpdateStream",
@@ -149,7 +166,7 @@ impl Site {
             "kinesisvideo:UpdateImageGenerationConfiguration",
             "kinesisvideo:UpdateNotificationConfiguration",
         ]
-        .map(count)
+        .map(|operation| self.calls(operation))
         .iter()
         .sum()
     }
