@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{archiver::command::ArchiveArgs, config::Config};
+use crate::{archiver::command::ArchiveArgs, config::Config, stream::import::Import};
 
 /// Archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ pub enum Command {
     /// again; 2 invalid request; 3 integrity or conflict: something in S3 contradicts what should be there; 4 denied; 5
     /// losses under --fail-on-loss.
     Archive(Box<ArchiveArgs>),
+    /// Print VideoStreams as YAML for the streams that an account has.
+    ///
+    /// They say what the streams are: applying them changes no stream, but the operator then adds its ownership tags.
+    Import(Import),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }

@@ -10,7 +10,7 @@ use kvs_operator::{
     config::Config,
     policy, recording,
     runtime::{self, run::Part},
-    stream,
+    stream::{self, import::Import},
 };
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -20,6 +20,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Controller(config) => controller(*config)?,
         Command::Archive(args) => return Ok(archive(*args)),
+        Command::Import(args) => import(args)?,
         Command::Crds => print_crds()?,
     }
     Ok(ExitCode::SUCCESS)
@@ -42,14 +43,23 @@ async fn archive(args: ArchiveArgs) -> ExitCode {
     archiver::command::run(args).await
 }
 
-/// A closed pipe (`kvs-operator crds | head`) is no error.
+#[tokio::main]
+async fn import(args: Import) -> anyhow::Result<()> {
+    stream::import::run(args, print).await
+}
+
 fn print_crds() -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
     for crd in api::crds() {
-        match out.write_all(format!("---\n{}", serde_saphyr::to_string(&crd)?).as_bytes()) {
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            other => other?,
-        }
+        print(&format!("---\n{}", serde_saphyr::to_string(&crd)?))?;
     }
     Ok(())
+}
+
+/// Writes to standard output. A closed pipe (`kvs-operator crds | head`) ends the program well.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => Ok(other?),
+    }
 }

@@ -59,6 +59,15 @@ impl Owner {
         }
     }
 
+    /// The owner that these tags name, if they name one wholly.
+    pub fn named(tags: &BTreeMap<String, String>) -> Option<Self> {
+        Some(Self {
+            cluster: tags.get(CLUSTER)?.clone(),
+            namespace: tags.get(NAMESPACE)?.clone(),
+            name: tags.get(NAME)?.clone(),
+        })
+    }
+
     /// The tags that name this owner. `uid` is that of the Kubernetes object.
     pub fn tags(&self, uid: &str) -> BTreeMap<String, String> {
         BTreeMap::from([

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// One Kinesis video stream. A field that is absent is not managed: what AWS has stays as it is.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "kvs-operator.io",
     version = "v1alpha1",

@@ -6,6 +6,7 @@
 mod act;
 mod action;
 mod desired;
+pub mod import;
 mod known;
 mod merge;
 mod need;
