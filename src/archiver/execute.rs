@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// What must be free in the spool beyond a chunk and its file.
+const ROOM: u64 = 64 << 20;
+
 /// What a plan is carried out for.
 #[derive(Debug)]
 pub struct Assignment<'a> {
@@ -125,6 +128,7 @@ impl Archiver {
             };
             let fragments: Vec<_> = rest[..part.fragments].iter().collect();
             self.stored(&part.key, part.stored.bytes, &fragments, true);
+            fetcher.delivered_before(fragments.len());
             let object = ArchivedObject {
                 key: part.key,
                 sha256: part.stored.sha256,
@@ -140,6 +144,10 @@ impl Archiver {
         if wanted.is_empty() {
             return Ok(());
         }
+        // The media as they come, the file that is made of them, and what a broken body costs.
+        let listed: u64 = wanted.iter().map(|f| f.bytes).sum();
+        self.spool
+            .has_room(listed.saturating_mul(2).saturating_add(ROOM))?;
         let mut body = self.spool.body()?;
         let deliveries = fetcher.fetch(wanted, &mut body).await?;
         let body = Arc::new(body);

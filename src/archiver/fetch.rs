@@ -123,6 +123,11 @@ impl Fetcher {
         }
     }
 
+    /// Fragments of the same piece of work that are in S3 already: KVS did deliver some.
+    pub fn delivered_before(&mut self, fragments: usize) {
+        self.read += fragments as u64;
+    }
+
     /// Whether the stream turned out to be gone.
     pub fn stream_is_gone(&self) -> bool {
         self.gone

@@ -30,6 +30,21 @@ impl Spool {
         Ok(Self { folder })
     }
 
+    /// Makes sure that so many bytes fit, before anything is fetched that would not.
+    pub fn has_room(&self, bytes: u64) -> Result<()> {
+        let failed = |source| ArchiveError::Spool {
+            path: self.folder.path().into(),
+            source,
+        };
+        let disk = rustix::fs::statvfs(self.folder.path()).map_err(|e| failed(e.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < bytes {
+            let text = format!("{free} bytes are free and {bytes} are needed: give it more room");
+            return Err(failed(io::Error::new(io::ErrorKind::StorageFull, text)));
+        }
+        Ok(())
+    }
+
     /// An empty file for media as they come. Its name is gone at once, so that nothing is left of it whatever happens.
     pub fn body(&self) -> Result<Body> {
         let file = tempfile::tempfile_in(self.folder.path()).map_err(|source| ArchiveError::Spool {

@@ -26,6 +26,9 @@ const PAGE: i64 = 1000;
 /// A media body that is silent for this long is broken.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A media body that takes longer altogether is broken: what is asked for at once comes in seconds.
+const WHOLE_BODY: Duration = Duration::from_secs(600);
+
 /// A stream, as far as its footage goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
@@ -316,24 +319,25 @@ impl Footage for KinesisVideo {
             other => other?,
         };
         let on = arn.name().to_owned();
+        let deadline = tokio::time::Instant::now() + WHOLE_BODY;
+        let broken = move |why: &str, source: Option<Box<dyn std::error::Error + Send + Sync>>| AwsError {
+            operation: "kinesisvideo:GetMediaForFragmentList",
+            on: on.clone(),
+            kind: Kind::Unavailable,
+            code: None,
+            message: Some(why.into()),
+            request_id: None,
+            source,
+        };
+        let state = (answer.payload, broken);
         Ok(Box::pin(futures::stream::try_unfold(
-            answer.payload,
-            move |mut body| {
-                let on = on.clone();
-                async move {
-                    match body.try_next().await {
-                        Ok(Some(bytes)) => Ok(Some((bytes, body))),
-                        Ok(None) => Ok(None),
-                        Err(e) => Err(AwsError {
-                            operation: "kinesisvideo:GetMediaForFragmentList",
-                            on,
-                            kind: Kind::Unavailable,
-                            code: None,
-                            message: Some("the body broke off".into()),
-                            request_id: None,
-                            source: Some(e.into()),
-                        }),
-                    }
+            state,
+            move |(mut body, broken)| async move {
+                match tokio::time::timeout_at(deadline, body.try_next()).await {
+                    Ok(Ok(Some(bytes))) => Ok(Some((bytes, (body, broken)))),
+                    Ok(Ok(None)) => Ok(None),
+                    Ok(Err(e)) => Err(broken("the body broke off", Some(e.into()))),
+                    Err(_) => Err(broken("the body did not end in ten minutes", None)),
                 }
             },
         )))

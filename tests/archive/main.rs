@@ -1,5 +1,5 @@
 //! `kvs-operator archive` against kvs-sim: footage that a camera sent is in the bucket, packet by packet.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod judge;
 mod sim;
@@ -11,6 +11,7 @@ use kvs_operator::archiver::{
     manifest::{Manifest, Root},
     request::{ArchiveReport, Outcome},
 };
+use kvs_sim::behaviour::Behaviour;
 use sha2::{Digest, Sha256};
 use sim::{BUCKET, STREAM, Sim};
 
@@ -44,7 +45,7 @@ fn persisted(sim: &Sim, window: (Timestamp, Timestamp)) -> BTreeMap<String, Vec<
     packets
 }
 
-/// The packets of a closed recording's files, in the order of manifests and objects; checksums on the way.
+/// The packets of a closed recording's files, in the order of their keys; checksums on the way.
 async fn archived(sim: &Sim, report: &ArchiveReport) -> BTreeMap<String, Vec<(i64, String)>> {
     let read = async |key: &str, sha256: &str| {
         let content = sim.object(key).await;
@@ -54,19 +55,23 @@ async fn archived(sim: &Sim, report: &ArchiveReport) -> BTreeMap<String, Vec<(i6
     let root = report.root.as_ref().expect("the recording is closed");
     let root: Root = serde_json::from_slice(&read(&root.key, &root.sha256).await).unwrap();
     let mut packets: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
+    let mut files = vec![];
     for manifest in &root.manifests {
         let manifest: Manifest =
             serde_json::from_slice(&read(&manifest.key, &manifest.sha256).await).unwrap();
-        for object in &manifest.objects {
-            let content = read(&object.key, &object.sha256).await;
-            let name = object.key.rsplit('/').next().unwrap();
-            let begin: Timestamp = name.split('_').next().unwrap().parse().unwrap();
-            for (kind, found) in judge::packets(&content, name.rsplit('.').next().unwrap()) {
-                let found = found
-                    .into_iter()
-                    .map(|(time, hash)| (begin.as_millisecond() + time, hash));
-                packets.entry(kind).or_default().extend(found);
-            }
+        files.extend(manifest.objects);
+    }
+    // Footage that was listed late lies in a file of its own, which sorts to its place by the time in its key.
+    files.sort_by(|a, b| a.key.cmp(&b.key));
+    for object in &files {
+        let content = read(&object.key, &object.sha256).await;
+        let name = object.key.rsplit('/').next().unwrap();
+        let begin: Timestamp = name.split('_').next().unwrap().parse().unwrap();
+        for (kind, found) in judge::packets(&content, name.rsplit('.').next().unwrap()) {
+            let found = found
+                .into_iter()
+                .map(|(time, hash)| (begin.as_millisecond() + time, hash));
+            packets.entry(kind).or_default().extend(found);
         }
     }
     packets
@@ -129,12 +134,18 @@ async fn every_packet_is_archived_once_by_hand() {
         "nothing is added"
     );
 
-    let (expected, found) = (
-        persisted(&sim, (from, to)),
-        archived(&sim, &report(&closed)).await,
+    assert_same(
+        &persisted(&sim, (from, to)),
+        &archived(&sim, &report(&closed)).await,
     );
+}
+
+type Packets = BTreeMap<String, Vec<(i64, String)>>;
+
+/// Every packet once, in order, at its time.
+fn assert_same(expected: &Packets, found: &Packets) {
     assert_eq!(expected.keys().collect::<Vec<_>>(), ["audio", "video"]);
-    for (kind, expected) in &expected {
+    for (kind, expected) in expected {
         let hashes = |packets: &[(i64, String)]| packets.iter().map(|p| p.1.clone()).collect::<Vec<_>>();
         assert!(
             hashes(expected) == hashes(&found[kind]),
@@ -149,6 +160,86 @@ async fn every_packet_is_archived_once_by_hand() {
             );
         }
     }
+}
+
+/// The worst answer to everything that AWS leaves open, and faults everywhere: the same footage, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_aws_changes_nothing() {
+    let sim = Sim::start_with(Behaviour::hostile()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let from = sim.now();
+    sim.put(&sim::footage(folder.path()), 2).await;
+    let to = sim.now();
+    // Some fragments are listed two and a half minutes after they were persisted: the sweeps' part.
+    sim.advance(SignedDuration::from_secs(90));
+    let error = |code: &str, status: u16, performed: bool| serde_json::json!({"error": {"code": code, "status": status, "performed": performed}});
+    let mut rules = vec![];
+    for (operation, times, fault) in [
+        (
+            "ListFragments",
+            2,
+            error("ClientLimitExceededException", 400, false),
+        ),
+        ("GetDataEndpoint", 1, error("InternalFailure", 500, false)),
+        (
+            "GetMediaForFragmentList",
+            1,
+            error("ClientLimitExceededException", 400, false),
+        ),
+        (
+            "GetMediaForFragmentList",
+            2,
+            serde_json::json!({"truncate": {"bytes": 300_000}}),
+        ),
+        (
+            "GetMediaForFragmentList",
+            2,
+            serde_json::json!({"cut": {"bytes": 900_000}}),
+        ),
+        (
+            "GetMediaForFragmentList",
+            1,
+            serde_json::json!({"inBand": {"code": 5000}}),
+        ),
+        ("PutObject", 2, error("SlowDown", 503, false)),
+        ("PutObject", 2, error("InternalError", 500, true)),
+        ("PutObject", 1, error("ConditionalRequestConflict", 409, false)),
+        ("GetObject", 1, error("InternalError", 500, false)),
+    ] {
+        rules.push(serde_json::json!({"operation": operation, "times": times, "fault": fault}));
+    }
+    sim.faults(rules.into());
+    let (start, end) = (from.to_string(), to.to_string());
+    let span = [
+        "--stream",
+        STREAM,
+        "--from",
+        &start,
+        "--to",
+        &end,
+        "--bucket",
+        BUCKET,
+        "--clip-duration",
+        "10s",
+    ];
+    let mut runs = 0;
+    let closed = loop {
+        runs += 1;
+        let sweep: &[&str] = if runs > 1 { &["--sweep", "--close"] } else { &[] };
+        let output = sim.kvs_operator(&[&["archive"], &span[..], sweep].concat()).await;
+        let told = report(&output);
+        assert!(
+            [Outcome::Committed, Outcome::NothingNew, Outcome::Closed].contains(&told.outcome),
+            "{told:?}"
+        );
+        if told.outcome == Outcome::Closed {
+            break told;
+        }
+        sim.advance(SignedDuration::from_mins(3));
+        assert!(runs < 6, "{told:?}");
+    };
+    assert_eq!((closed.counts.unread, closed.counts.lost), (0, 0));
+    assert_same(&persisted(&sim, (from, to)), &archived(&sim, &closed).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,10 @@ use aws_sdk_kinesisvideo as video;
 use aws_sdk_s3 as s3;
 use jiff::{SignedDuration, Timestamp};
 use kvs_sim::{
+    behaviour::Behaviour,
     camera::{self, pace::Pace},
     clock::Clock,
+    faults::Rule,
     kvs::ingest::ledger::Entry,
     serve::Services,
     world::{Settings, World},
@@ -37,22 +39,33 @@ pub struct Sim {
     pub endpoint: String,
     pub s3: s3::Client,
     clock: Arc<Ahead>,
+    services: Arc<Services>,
     folder: tempfile::TempDir,
 }
 
 impl Sim {
     pub async fn start() -> Self {
+        Self::start_with(Behaviour::default()).await
+    }
+
+    /// With other answers to what AWS leaves open.
+    pub async fn start_with(behaviour: Behaviour) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Ahead::default());
         let settings = Settings {
             data: Some(folder.path().into()),
             transition: std::time::Duration::ZERO,
+            behaviour: Behaviour {
+                // The camera does not wait for its stream.
+                stream_visible_after_millis: 0,
+                ..behaviour
+            },
             ..Settings::default()
         };
         let services = Services::open(World::new(clock.clone(), settings)).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(services.serve(listener));
+        tokio::spawn(services.clone().serve(listener));
         let credentials = || s3::config::Credentials::new("any", "any", None, None, "test");
         let s3 = s3::Config::builder()
             .behavior_version(s3::config::BehaviorVersion::latest())
@@ -78,6 +91,7 @@ impl Sim {
             endpoint,
             s3,
             clock,
+            services,
             folder,
         }
     }
@@ -89,6 +103,15 @@ impl Sim {
 
     pub fn advance(&self, by: SignedDuration) {
         self.clock.0.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+
+    /// Rules that say what happens to which requests; none: all is well again.
+    pub fn faults(&self, rules: serde_json::Value) {
+        self.services.world.faults.clear();
+        let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
+        rules
+            .into_iter()
+            .for_each(|rule| self.services.world.faults.add(rule));
     }
 
     /// Streams a file, as fast as possible.
