@@ -20,7 +20,8 @@ pub struct ApiError {
 pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    fn new(code: &'static str, status: u16, message: impl Into<String>) -> Self {
+    /// Any error.
+    pub fn new(code: &'static str, status: u16, message: impl Into<String>) -> Self {
         Self {
             code,
             status,

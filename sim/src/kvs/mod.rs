@@ -167,6 +167,10 @@ impl Kvs {
             "/listFragments" => self.clone().read(&call, "ListFragments", |call| {
                 call.json(|call, input| archive::list_fragments::run(call.kvs, call.region, input))
             }),
+            "/getClip" => archive::get_clip::run(self.clone(), &region, call.input()?).await,
+            "/getMedia" => self.clone().read(&call, "GetMedia", |call| {
+                archive::get_media::run(call.kvs.clone(), call.region, call.input()?)
+            }),
             "/getMediaForFragmentList" => self.clone().read(&call, "GetMediaForFragmentList", |call| {
                 archive::fragment_list::run(call.kvs.clone(), call.region, call.input()?, fault.clone())
             }),

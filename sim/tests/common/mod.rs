@@ -218,39 +218,26 @@ pub fn footage() -> PathBuf {
         return real;
     }
     MADE.get_or_init(|| {
-        let file =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("footage-{}.mkv", std::process::id()));
-        let status = Command::new("ffmpeg")
-            .args([
-                "-nostdin",
-                "-v",
-                "error",
-                "-y",
-                "-f",
-                "lavfi",
-                "-i",
-                "testsrc2=s=320x240:r=25:d=12",
-            ])
-            .args([
-                "-f",
-                "lavfi",
-                "-i",
-                "sine=frequency=440:duration=12",
-                "-c:v",
-                "libx264",
-                "-g",
-                "50",
-                "-bf",
-                "0",
-            ])
-            .args(["-pix_fmt", "yuv420p", "-c:a", "aac"])
-            .arg(&file)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        file
+        let sources = "-f lavfi -i testsrc2=s=320x240:r=25:d=12 -f lavfi -i sine=frequency=440:duration=12";
+        let codecs = "-c:v libx264 -g 50 -bf 0 -pix_fmt yuv420p -c:a aac";
+        made(
+            "footage.mkv",
+            &sources.split(' ').chain(codecs.split(' ')).collect::<Vec<_>>(),
+        )
     })
     .clone()
+}
+
+/// A file made by ffmpeg.
+pub fn made(name: &str, arguments: &[&str]) -> PathBuf {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    let ffmpeg = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-y"])
+        .args(arguments)
+        .arg(&file)
+        .status();
+    assert!(ffmpeg.unwrap().success());
+    file
 }
 
 /// The packets of Matroska: track, time in ms, SHA-256.

@@ -6,9 +6,12 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, Write},
+    ops::Bound,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::watch;
 
 use super::fragment::Meta;
 use crate::kvs::lines::whole_lines;
@@ -18,6 +21,8 @@ use crate::kvs::lines::whole_lines;
 pub struct Store {
     folder: PathBuf,
     inner: Mutex<Inner>,
+    /// Changes whenever a fragment is added, or the stream is destroyed.
+    changed: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Store {
         Ok(Self {
             folder: folder.to_owned(),
             inner,
+            changed: watch::channel(0).0,
         })
     }
 
@@ -97,7 +103,19 @@ impl Store {
         }
         inner.index.write_all(&line)?;
         inner.fragments.insert(meta.number.clone(), meta);
+        drop(inner);
+        self.changed.send_modify(|count| *count += 1);
         Ok(())
+    }
+
+    /// Sees when a fragment is added, or the stream is destroyed.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether the stream is destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.lock().destroyed
     }
 
     /// The highest number.
@@ -113,6 +131,18 @@ impl Store {
             .filter(|m| wanted(m))
             .cloned()
             .collect()
+    }
+
+    /// The first fragment after a number that `wanted` takes.
+    pub fn next(&self, after: Option<&str>, wanted: impl Fn(&Meta) -> bool) -> Option<Meta> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let inner = self.lock();
+        inner
+            .fragments
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(_, m)| m)
+            .find(|m| wanted(m))
+            .cloned()
     }
 
     /// A fragment of this number.
@@ -156,6 +186,7 @@ impl Store {
         let mut inner = self.lock();
         inner.destroyed = true;
         inner.fragments.clear();
+        self.changed.send_modify(|count| *count += 1);
         fs::remove_dir_all(&self.folder)
     }
 
