@@ -37,11 +37,11 @@ use kube::{
     },
 };
 
+pub use self::shared::Shared;
 use self::{
     due::Rules,
     job::JobSettings,
     plan::{Plan, Waiting},
-    shared::Shared,
 };
 use crate::{
     api::{ArchivePolicy, Recording, RecordingStatus, labels},
@@ -126,7 +126,11 @@ fn settings(config: &Config) -> JobSettings {
     }
 }
 
-async fn reconcile(cached: &Recording, context: &Context, shared: &Shared) -> Result<Next> {
+/// One pass over one Recording. `cached` may be older than what the API server has.
+///
+/// # Errors
+/// What kept the pass from its step; the status tells it too, where it could be written.
+pub async fn reconcile(cached: &Recording, context: &Context, shared: &Shared) -> Result<Next> {
     if observe::at_rest(cached) {
         return Ok(Next::OnChange);
     }

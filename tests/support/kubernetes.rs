@@ -24,6 +24,8 @@ struct State {
     objects: BTreeMap<(String, String, String), Value>,
     version: u64,
     writes: u64,
+    /// What creating in a collection is refused with.
+    refused: BTreeMap<String, String>,
 }
 
 /// What a request is for.
@@ -63,6 +65,46 @@ impl Target {
     }
 }
 
+/// Labels and fields that a list asks for; only equality.
+struct Selector {
+    labels: Vec<(String, String)>,
+    fields: Vec<(String, String)>,
+}
+
+impl Selector {
+    fn of(query: &str) -> Self {
+        let parameter = |name: &str| -> Vec<(String, String)> {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let value = pairs
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+                .next()
+                .unwrap_or_default();
+            let value = value.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
+            value
+                .split(',')
+                .filter_map(|one| one.split_once('='))
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect()
+        };
+        Self {
+            labels: parameter("labelSelector"),
+            fields: parameter("fieldSelector"),
+        }
+    }
+
+    fn matches(&self, object: &Value) -> bool {
+        let labels = &object["metadata"]["labels"];
+        self.labels
+            .iter()
+            .all(|(key, value)| labels[key.as_str()] == **value)
+            && self.fields.iter().all(|(path, value)| {
+                let field = path.split('.').fold(object, |at, part| &at[part]);
+                *field == **value
+            })
+    }
+}
+
 type Answer = Result<Value, (u16, &'static str)>;
 
 const NOT_FOUND: (u16, &str) = (404, "NotFound");
@@ -98,15 +140,15 @@ impl Kubernetes {
             "nothing is watched here: tests call passes themselves"
         );
         let target = Target::of(head.uri.path()).unwrap_or_else(|| panic!("no such path: {}", head.uri));
-        let answer = self
-            .state
-            .lock()
-            .unwrap()
-            .serve(&head.method, &target, kind.as_deref(), body);
+        let selector = Selector::of(query);
+        let mut state = self.state.lock().unwrap();
+        let answer = state.serve(&head.method, &target, &selector, kind.as_deref(), body);
         let (code, body) = match answer {
             Ok(body) => (200, body),
             Err((code, reason)) => {
-                let message = format!("{} \"{}\": {reason}", target.collection, target.name);
+                let refused = state.refused.get(&target.collection).filter(|_| code == 403);
+                let told = || format!("{} \"{}\": {reason}", target.collection, target.name);
+                let message = refused.cloned().unwrap_or_else(told);
                 (
                     code,
                     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
@@ -154,6 +196,23 @@ impl Kubernetes {
         self.state.lock().unwrap().delete(&target).unwrap();
     }
 
+    /// From now on nothing can be made in a collection; `None`: it can again.
+    pub fn refuse(&self, collection: &str, message: Option<&str>) {
+        let refused = &mut self.state.lock().unwrap().refused;
+        match message {
+            Some(message) => refused.insert(collection.into(), message.into()),
+            None => refused.remove(collection),
+        };
+    }
+
+    /// All objects of a collection.
+    pub fn all<K: DeserializeOwned>(&self, collection: &str) -> Vec<K> {
+        let state = self.state.lock().unwrap();
+        let of = state.objects.iter().filter(|(key, _)| key.0 == collection);
+        of.map(|(_, object)| serde_json::from_value(object.clone()).unwrap())
+            .collect()
+    }
+
     /// An object as it is.
     pub fn get<K: DeserializeOwned>(&self, collection: &str, namespace: &str, name: &str) -> Option<K> {
         let key = (collection.to_owned(), namespace.to_owned(), name.to_owned());
@@ -190,13 +249,21 @@ impl Kubernetes {
 }
 
 impl State {
-    fn serve(&mut self, method: &Method, target: &Target, kind: Option<&str>, body: Value) -> Answer {
+    fn serve(
+        &mut self,
+        method: &Method,
+        target: &Target,
+        selector: &Selector,
+        kind: Option<&str>,
+        body: Value,
+    ) -> Answer {
         if *method != Method::GET && !target.collection.ends_with("/events") {
             self.writes += 1;
         }
         match (method.as_str(), target.name.is_empty()) {
-            ("GET", true) => Ok(self.list(target)),
+            ("GET", true) => Ok(self.list(target, selector)),
             ("GET", false) => self.objects.get(&target.key()).cloned().ok_or(NOT_FOUND),
+            ("POST", true) if self.refused.contains_key(&target.collection) => Err((403, "Forbidden")),
             ("POST", true) => self.create(target, body),
             ("PUT", false) => self.replace(target, body),
             ("DELETE", false) => self.delete(target),
@@ -208,7 +275,7 @@ impl State {
         }
     }
 
-    fn list(&self, target: &Target) -> Value {
+    fn list(&self, target: &Target, selector: &Selector) -> Value {
         let items: Vec<_> = self
             .objects
             .iter()
@@ -216,6 +283,7 @@ impl State {
                 *collection == target.collection
                     && (target.namespace.is_empty() || *namespace == target.namespace)
             })
+            .filter(|(_, object)| selector.matches(object))
             .map(|(_, object)| object.clone())
             .collect();
         json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": self.version.to_string() },
