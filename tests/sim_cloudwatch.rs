@@ -8,7 +8,7 @@ use std::{
 
 use aws_sdk_cloudwatch::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     error::ProvideErrorMetadata,
     primitives::DateTime,
     types::{
@@ -18,6 +18,7 @@ use aws_sdk_cloudwatch::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kvs_sim::{
+    behaviour::Behaviour,
     clock::Clock,
     metrics,
     serve::Services,
@@ -764,6 +765,74 @@ async fn an_alarm_watches_an_expression_or_a_percentile() {
         .unwrap();
     let p50 = read.datapoints()[0].extended_statistics().unwrap()["p50"];
     assert!((p50 - 50.0).abs() < 0.6, "{p50}");
+}
+
+#[tokio::test]
+async fn what_aws_leaves_open_is_a_switch() {
+    let behaviour = Behaviour {
+        history_late_millis: 20_000,
+        history_twice_one_in: 2,
+        history_missing_one_in: 3,
+        history_data_characters: 40,
+        datapoints_to_alarm_omitted: true,
+        ..Behaviour::default()
+    };
+    let settings = Settings {
+        behaviour,
+        quotas: true,
+        ..Settings::default()
+    };
+    let sim = Sim::start("2026-11-04T15:57:30Z", settings).await;
+    sim.put_default_alarm("porch").await;
+    assert_eq!(sim.alarm("porch").await.unwrap().datapoints_to_alarm(), None);
+    sim.at("2026-11-04T15:58:04Z");
+    sim.fragments("porch", "2026-11-04T15:58:10Z", 5);
+    sim.at("2026-11-04T16:00:04Z");
+    sim.at("2026-11-04T16:03:04Z");
+    let states = || async {
+        let call = sim
+            .client
+            .describe_alarm_history()
+            .history_item_type(HistoryItemType::StateUpdate);
+        let answer = call.scan_by(ScanBy::TimestampAscending).send().await.unwrap();
+        answer.alarm_history_items().to_vec()
+    };
+    // The first change is listed once, the second twice, the third not at all, and none at once.
+    let items = states().await;
+    assert_eq!(items.len(), 3);
+    assert_eq!(
+        items[0].history_summary(),
+        Some("Alarm updated from INSUFFICIENT_DATA to OK")
+    );
+    assert_eq!(items[1], items[2]);
+    assert_eq!(items[0].history_data().unwrap().chars().count(), 40);
+    sim.fragments("porch", "2026-11-04T16:05:10Z", 5);
+    sim.at("2026-11-04T16:07:04Z");
+    assert_eq!(sim.state("porch").await, StateValue::Alarm);
+    assert_eq!(states().await.len(), 3);
+    sim.at("2026-11-04T16:07:25Z");
+    assert_eq!(states().await.len(), 5);
+
+    // Quotas: the clock stands still, so the fourth call in the same second is refused for good.
+    sim.put_default_alarm("a").await;
+    sim.put_default_alarm("b").await;
+    sim.put_default_alarm("c").await;
+    let config = sim
+        .client
+        .config()
+        .to_builder()
+        .retry_config(RetryConfig::disabled())
+        .build();
+    let client = Client::from_conf(config);
+    let call = client
+        .put_metric_alarm()
+        .alarm_name("d")
+        .namespace("N")
+        .metric_name("M");
+    let call = call
+        .evaluation_periods(1)
+        .comparison_operator(ComparisonOperator::GreaterThanThreshold);
+    assert_eq!(call.send().await.unwrap_err().code(), Some("Throttling"));
 }
 
 #[tokio::test]

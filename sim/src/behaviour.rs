@@ -37,6 +37,16 @@ pub struct Behaviour {
     pub metrics_late_millis: i64,
     /// What a metric has for a minute in which nothing happened.
     pub idle_metrics: Idle,
+    /// DescribeAlarmHistory: how long (ms) after it happened a change is listed.
+    pub history_late_millis: i64,
+    /// DescribeAlarmHistory: one of so many changes of state is listed twice; 0: none.
+    pub history_twice_one_in: u64,
+    /// DescribeAlarmHistory: one of so many changes of state is not listed at all; 0: none.
+    pub history_missing_one_in: u64,
+    /// DescribeAlarmHistory: at how many characters HistoryData is cut.
+    pub history_data_characters: usize,
+    /// Whether DescribeAlarms leaves DatapointsToAlarm out where it equals EvaluationPeriods.
+    pub datapoints_to_alarm_omitted: bool,
 }
 
 /// How long after it was persisted a fragment is listed: each its own time, so a later one may come before an earlier.
@@ -104,6 +114,11 @@ impl Default for Behaviour {
             clip_bytes_vary: false,
             metrics_late_millis: 0,
             idle_metrics: Idle::Missing,
+            history_late_millis: 0,
+            history_twice_one_in: 0,
+            history_missing_one_in: 0,
+            history_data_characters: 4095,
+            datapoints_to_alarm_omitted: false,
         }
     }
 }
@@ -130,6 +145,12 @@ impl Behaviour {
             clip_bytes_vary: true,
             metrics_late_millis: 240_000,
             idle_metrics: Idle::Zero,
+            history_late_millis: 20_000,
+            history_twice_one_in: 2,
+            // AWS promises to list each, so the worst is that it takes long.
+            history_missing_one_in: 0,
+            history_data_characters: 4095,
+            datapoints_to_alarm_omitted: true,
         }
     }
 

@@ -269,7 +269,7 @@ impl CloudWatch {
         let (mut metric_alarms, mut composite_alarms) = (vec![], vec![]);
         for alarm in found.into_iter().take(max) {
             match alarm.kind() {
-                AlarmKind::MetricAlarm => metric_alarms.push(alarm.describe()?),
+                AlarmKind::MetricAlarm => metric_alarms.push(self.shown(alarm)?),
                 AlarmKind::CompositeAlarm => composite_alarms.push(alarm.describe()?),
             }
         }
@@ -301,13 +301,28 @@ impl CloudWatch {
         let metric_alarms = book
             .alarms(region)
             .filter(watches)
-            .map(Alarm::describe)
+            .map(|alarm| self.shown(alarm))
             .collect::<Result<_, _>>()?;
         tree(&Described {
             metric_alarms,
             composite_alarms: vec![],
             next_token: None,
         })
+    }
+}
+
+impl CloudWatch {
+    /// A metric alarm as answers show it.
+    fn shown(&self, alarm: &Alarm) -> Result<Value, Fault> {
+        let omits = self.world.behaviour().datapoints_to_alarm_omitted;
+        let all = |metric: &&MetricAlarm| omits && metric.datapoints_to_alarm == metric.evaluation_periods;
+        match (alarm.metric().filter(all), alarm.describe()?) {
+            (Some(_), Value::Map(mut members)) => {
+                members.retain(|(name, _)| name.as_text() != Some("DatapointsToAlarm"));
+                Ok(Value::Map(members))
+            }
+            (_, tree) => Ok(tree),
+        }
     }
 }
 

@@ -13,9 +13,6 @@ use super::{
 };
 use crate::wire::{Fault, Time, int, tree, typed};
 
-/// HistoryData is cut at so many characters.
-const DATA: usize = 4095;
-
 /// One item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
@@ -29,7 +26,7 @@ pub struct Item {
     pub kind: ItemKind,
     /// For people.
     pub summary: String,
-    /// For programs: JSON, at most 4095 characters.
+    /// For programs: JSON.
     pub data: String,
 }
 
@@ -89,7 +86,7 @@ impl Item {
                 old.value.as_str(),
                 new.value.as_str()
             ),
-            data: cut(serde_json::to_string(&data)?),
+            data: serde_json::to_string(&data)?,
         })
     }
 
@@ -108,7 +105,7 @@ impl Item {
             at,
             kind: ItemKind::ConfigurationUpdate,
             summary: format!("Alarm \"{}\" {done}", alarm.id.name),
-            data: cut(data.to_string()),
+            data: data.to_string(),
         })
     }
 }
@@ -122,11 +119,9 @@ fn state_data(state: &State) -> serde_json::Result<StateData<'_>> {
     })
 }
 
-fn cut(data: String) -> String {
-    match data.char_indices().nth(DATA) {
-        Some((end, _)) => data[..end].to_owned(),
-        None => data,
-    }
+/// As AWS does to what is too long, whatever becomes of the JSON.
+fn cut(data: &str, characters: usize) -> String {
+    data.chars().take(characters).collect()
 }
 
 /// An answer's tree as history data has it: other names, other dates, and of the state only its value.
@@ -213,10 +208,13 @@ impl CloudWatch {
         }
         let after = input.next_token.as_deref().map(place).transpose()?;
         let now = self.world.clock.now();
+        let behaviour = self.world.behaviour();
+        let listed = now - SignedDuration::from_millis(behaviour.history_late_millis);
         let mut book = self.book();
         book.forget(now);
         let wanted = |(place, item): &(&Place, &Item)| {
-            input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm.name)
+            item.at <= listed
+                && input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm.name)
                 && item.alarm_kind.asked(input.alarm_types.as_deref())
                 && kind.is_none_or(|kind| kind == item.kind.as_str())
                 && input.start_date.is_none_or(|start| item.at >= start.0)
@@ -239,7 +237,7 @@ impl CloudWatch {
                 timestamp: Time(item.at),
                 history_item_type: item.kind,
                 history_summary: item.summary.clone(),
-                history_data: item.data.clone(),
+                history_data: cut(&item.data, behaviour.history_data_characters),
             })
             .collect();
         tree(&Output {

@@ -15,6 +15,7 @@ mod log;
 mod math;
 mod model;
 mod put_data;
+mod quotas;
 mod reason;
 mod rule;
 mod states;
@@ -22,7 +23,7 @@ mod statistics;
 mod tags;
 mod validate;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64};
 
 use axum::http::HeaderMap;
 use ciborium::Value;
@@ -36,6 +37,7 @@ use crate::{
 };
 use book::Book;
 use log::Log;
+use quotas::Quotas;
 
 const SERVICE: Service = Service {
     target: "GraniteServiceVersion20100801",
@@ -52,6 +54,9 @@ pub struct CloudWatch {
     world: Arc<World>,
     book: Mutex<Book>,
     metrics: Mutex<Log>,
+    quotas: Quotas,
+    /// Changes of state so far, in this life.
+    transitions: AtomicU64,
 }
 
 impl CloudWatch {
@@ -70,6 +75,8 @@ impl CloudWatch {
             world,
             book: Mutex::new(book),
             metrics: Mutex::new(metrics),
+            quotas: Quotas::default(),
+            transitions: AtomicU64::new(0),
         }))
     }
 
@@ -82,6 +89,9 @@ impl CloudWatch {
     }
 
     fn perform(&self, region: &str, operation: &str, input: &Value) -> Result<Value, Fault> {
+        if self.world.settings.quotas {
+            self.quotas.take(region, operation, self.world.clock.now())?;
+        }
         match operation {
             "PutMetricAlarm" => self.put_metric_alarm(region, input),
             "PutCompositeAlarm" => self.put_composite_alarm(region, input),

@@ -1,5 +1,7 @@
 //! Changes of an alarm's state: by hand or by evaluation, they all come through here.
 
+use std::sync::atomic::Ordering;
+
 use ciborium::Value;
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -95,12 +97,25 @@ impl CloudWatch {
         };
         let mut changes = vec![];
         if changed {
-            let item = Item::state_update(&alarm, &old, now);
-            changes.push(Change::Happened(
-                item.map_err(|e| Fault::internal(e.to_string()))?,
-            ));
+            let item = Item::state_update(&alarm, &old, now).map_err(|e| Fault::internal(e.to_string()))?;
+            changes.extend(vec![Change::Happened(item); self.listed()]);
         }
         changes.push(Change::Alarm(Box::new(alarm)));
         book.commit(changes)
+    }
+
+    /// How often history lists the next change of state: once, unless a switch says otherwise.
+    fn listed(&self) -> usize {
+        let behaviour = self.world.behaviour();
+        let number = self.transitions.fetch_add(1, Ordering::Relaxed) + 1;
+        let strikes = |one_in: u64| number.is_multiple_of(one_in);
+        match (
+            strikes(behaviour.history_missing_one_in),
+            strikes(behaviour.history_twice_one_in),
+        ) {
+            (true, _) => 0,
+            (false, true) => 2,
+            (false, false) => 1,
+        }
     }
 }

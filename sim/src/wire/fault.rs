@@ -83,6 +83,11 @@ impl Fault {
         Self::sender("InvalidFormat", "InvalidFormatFault", message)
     }
 
+    /// Too many calls.
+    pub fn throttled() -> Self {
+        Self::sender("Throttling", "ThrottlingException", "Rate exceeded")
+    }
+
     /// A paging token that no answer gave.
     pub fn next_token() -> Self {
         Self::sender(
