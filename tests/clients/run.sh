@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 sim=$(realpath "${CARGO_TARGET_DIR:-../../target}/debug/kvs-sim")
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(python awscli javascript terraform)
+[ ${#clients[@]} -gt 0 ] || clients=(python awscli javascript java terraform)
 
 scratch=$(mktemp -d)
 declare -A running
@@ -17,7 +17,8 @@ trap 'kill "${server:-}" "${running[@]}" 2>/dev/null || true; rm -rf "$scratch"'
 
 export CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kvs-operator
 export AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1
-export AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+export AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=$scratch/config AWS_SHARED_CREDENTIALS_FILE=$scratch/credentials
+touch "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE"
 mkdir -p "$CACHE"
 
 "$sim" serve --listen 127.0.0.1:0 --data "$scratch/data" --transition 1 --early-evaluation >"$scratch/sim.log" 2>&1 &

@@ -53,7 +53,9 @@ pub async fn run(kvs: Arc<Kvs>, region: &str, headers: &HeaderMap, body: Body) -
     };
     let start = match text("x-amzn-producer-start-timestamp") {
         Some(start) => Some(seconds(start).ok_or_else(|| {
-            ApiError::invalid("x-amzn-producer-start-timestamp must be seconds since 1970, with decimals.")
+            ApiError::invalid(
+                "x-amzn-producer-start-timestamp must be seconds since 1970, with decimals, or ISO 8601.",
+            )
         })?),
         None => None,
     };
@@ -113,8 +115,11 @@ pub async fn run(kvs: Arc<Kvs>, region: &str, headers: &HeaderMap, body: Body) -
     Ok(response)
 }
 
-/// Seconds with decimals, in ms.
+/// A time in ms: seconds with decimals as the C producer writes it, or ISO 8601 as AWS's client for Java does.
 fn seconds(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(time.as_millisecond());
+    }
     let seconds: f64 = text.parse().ok()?;
     seconds.is_finite().then_some((seconds * 1000.0).round() as i64)
 }
