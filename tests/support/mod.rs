@@ -94,7 +94,8 @@ impl Drop for Fixture {
 impl Fixture {
     /// Everything new; `wrap` may put something between the controllers and AWS.
     pub async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
-        let clock = Arc::new(Hand(AtomicI64::new(1_790_000_000_000)));
+        // Not at a whole second: what is written to Kubernetes is.
+        let clock = Arc::new(Hand(AtomicI64::new(1_790_000_000_123)));
         let sim = Services::open(World::new(clock.clone(), Settings::default())).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
