@@ -1,8 +1,8 @@
 //! The Job's data plane: fragments → chunks → S3 → manifest. Knows nothing of Kubernetes.
 //!
-//! The way of a request: [`request`] comes in; [`slice`] lists and plans ([`list`], [`plan`]), or [`sweep`] looks for what is
-//! missing; [`execute`] carries the plan out ([`fetch`] into the [`spool`], [`part`] makes files, [`store`] writes them) and
-//! commits the [`manifest`]; [`report`] says what came of it.
+//! The way of a request: `request` comes in; `slice` lists and plans (`list`, `plan`), or `sweep` looks for what is missing;
+//! `execute` carries the plan out (`fetch` into the `spool`, `part` makes files, `store` writes them) and commits the
+//! `manifest`; `report` says what came of it.
 
 pub mod command;
 pub mod error;
