@@ -11,7 +11,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check clients e2e generate chart packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e generate chart packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -25,9 +25,12 @@ demo-down: ## remove every trace of the demo
 test: node-packages ## every check and test, on a fresh machine (what CI runs)
 	@# From nothing, the Go and the Rust builds take the longest: beside each other they use both cores to the end.
 	$(MAKE) --no-print-directory -j2 cluster programs
-	$(MAKE) --no-print-directory check
-	$(MAKE) --no-print-directory clients
-	$(MAKE) --no-print-directory e2e
+	@# The end-to-end test mostly waits for footage in real time: the rest runs beside it. What each says comes in one piece.
+	$(MAKE) --no-print-directory -j2 --output-sync=recurse e2e check-and-clients
+
+check-and-clients:
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory clients
 
 check: packages ## formatting, lints, unit tests, generated files, chart: minutes
 	cargo fmt --all --check
