@@ -14,9 +14,17 @@ use kvs_sim::{
     world::{Settings, World},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  kvs-sim serve --data DIR
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4600
+  aws kinesisvideo create-stream --stream-name cam --data-retention-in-hours 24
+  kvs-sim put video.mp4 --stream cam
+  curl $AWS_ENDPOINT_URL/_kvs-sim/      what else it offers: its ledger, faults on demand, ...";
+
 /// Simulated AWS for video archives: Kinesis Video Streams with real media, CloudWatch alarms and S3 on one endpoint.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -238,10 +238,8 @@ impl Feed {
             let frames = blocks.len() as u64;
             let mut pending = cluster(timecode);
             for (at, block) in blocks {
-                if let Some(due) = this.pace.due(at) {
-                    if !pending.is_empty() && body.send(std::mem::take(&mut pending).into()).await.is_err() {
-                        return Ok(());
-                    }
+                let due = this.pace.due(at);
+                if let Some(due) = due {
                     // Once someone says stop, the fragment under way is finished without waiting.
                     tokio::select! {
                         () = tokio::time::sleep_until(this.began + due) => {}
@@ -249,6 +247,10 @@ impl Feed {
                     }
                 }
                 pending.extend(block);
+                // A Cluster's head goes with its first frame: its first byte makes the fragment's server time.
+                if due.is_some() && body.send(std::mem::take(&mut pending).into()).await.is_err() {
+                    return Ok(());
+                }
             }
             pending.extend(tags::write(&[(tags::END_OF_FRAGMENT, "")]));
             if *stop.borrow() {
