@@ -1,19 +1,14 @@
 //! `ArchivePolicy`: for the streams that a selector matches, what to keep around an alarm and where in S3 it goes.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::{
-    api::core::v1::ResourceRequirements,
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{Condition, LabelSelector, Time},
-    },
+use k8s_openapi::apimachinery::pkg::{
+    api::resource::Quantity,
+    apis::meta::v1::{Condition, LabelSelector, Time},
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{JobTemplate, Span};
 
 /// For the streams that `streamSelector` matches: which alarm triggers, how much to keep around it, where in S3 it goes.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -282,37 +277,6 @@ pub struct S3Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 12), regex(pattern = r"^[0-9]{12}$"))]
     pub expected_bucket_owner: Option<String>,
-}
-
-/// How the archive Jobs run.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct JobTemplate {
-    /// The service account of the pods, in the policy's namespace: its AWS identity reads the streams and writes the bucket.
-    #[serde(default = "default_service_account")]
-    #[schemars(length(min = 1, max = 253))]
-    pub service_account_name: String,
-    /// What the container requests and may use. Default: 100m CPU, 64Mi to 128Mi of memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
-    /// Nodes on which the pods may run.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
-    pub node_selector: BTreeMap<String, String>,
-}
-
-fn default_service_account() -> String {
-    "kvs-archiver".into()
-}
-
-impl Default for JobTemplate {
-    fn default() -> Self {
-        Self {
-            service_account_name: default_service_account(),
-            resources: None,
-            node_selector: BTreeMap::new(),
-        }
-    }
 }
 
 /// What the policy does at the moment.

@@ -4,6 +4,7 @@
 
 mod archive_policy;
 pub mod condition;
+mod job_template;
 pub mod labels;
 mod recording;
 mod span;
@@ -11,6 +12,7 @@ mod stream_configuration;
 mod video_stream;
 
 pub use archive_policy::*;
+pub use job_template::*;
 pub use recording::*;
 pub use span::Span;
 pub use stream_configuration::*;

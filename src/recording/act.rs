@@ -13,7 +13,7 @@ use super::{
     plan::{FINALIZER, Plan},
 };
 use crate::{
-    api::{JobTemplate, Recording},
+    api::{JobTemplate, Recording, labels},
     runtime::{
         Context, Error, Result,
         apply::{self, FIELD_MANAGER},
@@ -40,9 +40,14 @@ pub async fn act(
         Plan::Release { .. } => apply::finalizer(context, recording, FINALIZER, false)
             .await
             .map(drop),
-        Plan::End { at, .. } => {
+        Plan::End { at, gone, .. } => {
+            // Without the annotation a user has ended it, and its episode is not taken up again.
+            let ended = gone.then_some("StreamChanged");
             let body = json!({
-                "metadata": { "resourceVersion": recording.resource_version() },
+                "metadata": {
+                    "resourceVersion": recording.resource_version(),
+                    "annotations": { labels::ENDED: ended },
+                },
                 "spec": { "end": at },
             });
             let params = PatchParams {

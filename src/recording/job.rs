@@ -13,9 +13,10 @@ use k8s_openapi::{
             PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
         },
         core::v1::{
-            Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, PodSecurityContext,
-            PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretEnvSource, SecurityContext,
-            Volume, VolumeMount,
+            Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, EphemeralVolumeSource,
+            PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PodSecurityContext, PodSpec,
+            PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretEnvSource, SecurityContext, Volume,
+            VolumeMount, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
@@ -136,19 +137,21 @@ pub fn job(
         settle: settings.settle,
         cause: spec.cause.clone(),
     };
-    let labels = own_labels(recording);
-    let annotations = [
-        (TASK, serde_json::to_string(task)?),
-        (FAILURES, failures.to_string()),
-        (TEMPLATE, template_digits(template, settings)),
-        (labels::STREAM_ARN, spec.stream_arn.clone()),
-    ];
+    let labels = labels_of(recording, template);
+    // Ours last: nobody can take them.
+    let mut annotations = template.annotations.clone();
+    annotations.extend([
+        (TASK.to_owned(), serde_json::to_string(task)?),
+        (FAILURES.to_owned(), failures.to_string()),
+        (TEMPLATE.to_owned(), template_digits(template, settings)),
+        (labels::STREAM_ARN.to_owned(), spec.stream_arn.clone()),
+    ]);
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name(recording, task)),
             namespace: recording.namespace(),
             labels: Some(labels.clone()),
-            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
+            annotations: Some(annotations),
             owner_references: owner(recording).map(|owner| vec![owner]),
             ..Default::default()
         },
@@ -162,6 +165,7 @@ pub fn job(
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
+                    annotations: (!template.annotations.is_empty()).then(|| template.annotations.clone()),
                     ..Default::default()
                 }),
                 spec: Some(pod(
@@ -177,8 +181,9 @@ pub fn job(
     })
 }
 
-fn own_labels(recording: &Recording) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::from([
+fn labels_of(recording: &Recording, template: &JobTemplate) -> BTreeMap<String, String> {
+    let mut labels = template.labels.clone();
+    labels.extend([
         (labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned()),
         (labels::RECORDING.to_owned(), recording.name_any()),
         (
@@ -245,6 +250,11 @@ fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, re
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         node_selector: (!template.node_selector.is_empty()).then(|| template.node_selector.clone()),
+        tolerations: some(&template.tolerations),
+        affinity: template.affinity.clone(),
+        topology_spread_constraints: some(&template.topology_spread_constraints),
+        priority_class_name: template.priority_class_name.clone(),
+        image_pull_secrets: some(&template.image_pull_secrets),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -288,14 +298,51 @@ fn pod(recording: &Recording, template: &JobTemplate, settings: &JobSettings, re
             }]),
             ..Default::default()
         }],
-        volumes: Some(vec![Volume {
+        volumes: Some(vec![spool(recording, template)]),
+        ..Default::default()
+    }
+}
+
+/// A list that is empty is left out.
+fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+/// The spool: on the node's disk, or a volume of the policy's storage class that goes with the pod.
+fn spool(recording: &Recording, template: &JobTemplate) -> Volume {
+    let wanted = template.spool.clone().unwrap_or_default();
+    let size = wanted
+        .size
+        .unwrap_or_else(|| spool_size(recording.spec.clip.duration));
+    let Some(class) = wanted.storage_class_name else {
+        let disk = EmptyDirVolumeSource {
+            size_limit: Some(size),
+            medium: None,
+        };
+        return Volume {
             name: "spool".into(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(spool_size(recording.spec.clip.duration)),
-                medium: None,
-            }),
+            empty_dir: Some(disk),
             ..Default::default()
-        }]),
+        };
+    };
+    let claim = PersistentVolumeClaimSpec {
+        access_modes: Some(vec!["ReadWriteOnce".into()]),
+        storage_class_name: Some(class),
+        resources: Some(VolumeResourceRequirements {
+            requests: Some(BTreeMap::from([("storage".to_owned(), size)])),
+            limits: None,
+        }),
+        ..Default::default()
+    };
+    let volume = EphemeralVolumeSource {
+        volume_claim_template: Some(PersistentVolumeClaimTemplate {
+            metadata: None,
+            spec: claim,
+        }),
+    };
+    Volume {
+        name: "spool".into(),
+        ephemeral: Some(volume),
         ..Default::default()
     }
 }
@@ -483,6 +530,43 @@ mod tests {
             "instance metadata may be where credentials come from"
         );
         assert_eq!(at_aws.env_from, None);
+    }
+
+    #[test]
+    fn a_policy_says_where_pods_run_and_not_what_they_are() {
+        let template: JobTemplate = serde_json::from_value(serde_json::json!({
+            "tolerations": [{ "key": "archive", "operator": "Exists" }],
+            "affinity": { "podAntiAffinity": {} },
+            "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway" }],
+            "priorityClassName": "low",
+            "labels": { "kueue.x-k8s.io/queue-name": "footage", (labels::STREAM): "taken", (labels::MANAGED_BY): "taken" },
+            "annotations": { "team": "a", (TASK): "taken" },
+            "imagePullSecrets": [{ "name": "pull" }],
+            "spool": { "size": "20Gi", "storageClassName": "fast" },
+        }))
+        .unwrap();
+        let r = recording("r", at("01:00:00"));
+        let task = slice("01:00:00", "01:10:00");
+        let job = job(&r, &task, &template, &JobSettings::default(), 0).unwrap();
+        assert_eq!(job.labels()["kueue.x-k8s.io/queue-name"], "footage");
+        assert_eq!(
+            job.labels()[labels::STREAM],
+            stream_label(&r.spec.stream_arn),
+            "ours cannot be taken"
+        );
+        assert_eq!(job.labels()[labels::MANAGED_BY], labels::MANAGER);
+        assert!(job.annotations()[TASK].contains("slice") && job.annotations()["team"] == "a");
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.tolerations.unwrap()[0].key.as_deref(), Some("archive"));
+        assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
+        assert_eq!(pod.topology_spread_constraints.unwrap()[0].topology_key, "zone");
+        assert_eq!(pod.priority_class_name.as_deref(), Some("low"));
+        assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "pull");
+        let spool = pod.volumes.unwrap().remove(0);
+        let claim = spool.ephemeral.unwrap().volume_claim_template.unwrap().spec;
+        assert_eq!(claim.storage_class_name.as_deref(), Some("fast"));
+        assert_eq!(claim.resources.unwrap().requests.unwrap()["storage"].0, "20Gi");
+        assert!(spool.empty_dir.is_none());
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn notes(
     let mut notes = Vec::new();
     match plan {
         Plan::Create { name, task, .. } => notes.push(Note::normal("JobCreated", created(name, task))),
-        Plan::End { at, why } => {
+        Plan::End { at, why, .. } => {
             notes.push(Note::normal(
                 "Ended",
                 format!("the recording ends at {at}: {why}"),

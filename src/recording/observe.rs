@@ -101,24 +101,28 @@ fn checkpoint(recording: &Recording, policy: Option<&ArchivePolicy>) -> Checkpoi
     let Some(policy) = policy else {
         return Checkpoint::Past;
     };
+    let through = policy
+        .status
+        .as_ref()
+        .and_then(|status| status.history_through.as_ref());
+    match through {
+        Some(through) if through.0 > entry(recording) => Checkpoint::Past,
+        _ => Checkpoint::Behind,
+    }
+}
+
+/// The alarm's entry in history that the recording is for; its transition, or its start, where nobody wrote that down.
+fn entry(recording: &Recording) -> Timestamp {
+    let written = recording
+        .annotations()
+        .get(labels::ENTRY)
+        .and_then(|entry| entry.parse().ok());
     let transition = recording
         .spec
         .cause
         .as_ref()
         .and_then(|cause| cause.transition.as_ref());
-    // Where a recording goes on with an episode, the policy would make it anew until it has read past this.
-    let entry = recording.annotations().get(labels::ENTRY);
-    let of = entry
-        .and_then(|entry| entry.parse().ok())
-        .unwrap_or(transition.unwrap_or(&recording.spec.start).0);
-    match policy
-        .status
-        .as_ref()
-        .and_then(|status| status.history_through.as_ref())
-    {
-        Some(through) if through.0 > of => Checkpoint::Past,
-        _ => Checkpoint::Behind,
-    }
+    written.unwrap_or_else(|| transition.unwrap_or(&recording.spec.start).0)
 }
 
 /// The stream, asked for at most once a minute.

@@ -59,6 +59,8 @@ pub enum Plan {
         at: Timestamp,
         /// Why, for people.
         why: &'static str,
+        /// The stream is another one or gone; otherwise a user wanted it.
+        gone: bool,
     },
     /// A Job's result goes into the status.
     Record {
@@ -197,15 +199,17 @@ pub fn plan(recording: &Recording, seen: &Seen, rules: Rules) -> Plan {
         return Plan::Hold;
     }
     if recording.spec.end.is_none() {
-        let why = match (deleting, &seen.stream) {
-            (true, _) => Some("the Recording is being deleted"),
-            (false, Stream::Gone) => Some("the stream is gone"),
-            _ => None,
-        };
-        if let Some(why) = why {
+        let gone = seen.stream == Stream::Gone;
+        if deleting || gone {
+            let why = if gone {
+                "the stream is gone"
+            } else {
+                "the Recording is being deleted"
+            };
             return Plan::End {
                 at: end_at(recording, status, seen.now),
                 why,
+                gone,
             };
         }
     }
