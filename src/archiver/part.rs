@@ -14,7 +14,7 @@ use super::{
     fetch::Delivery,
     keys::fragment_set,
     manifest::{Flag, PROGRAM, Unread},
-    media::{self, FileKind, Format, MediaError, Spool},
+    media::{self, FILE_FRAMES, FileKind, Format, MediaError, Spool},
     spool::Output,
     store::metadata,
 };
@@ -45,7 +45,8 @@ pub enum Part {
 /// A fragment that did not arrive, and why.
 pub type Missing = (Fragment, Unread);
 
-/// What came, as parts: a codec change, a fragment that cannot be parsed and one that did not come begin another.
+/// What came, as parts: a codec change, a fragment that cannot be parsed, one that did not come and more frames than a file may
+/// have begin another.
 pub fn parts(delivered: Vec<(Fragment, Delivery)>, spool: &File) -> Result<(Vec<Part>, Vec<Missing>)> {
     let (mut parts, mut missing) = (Vec::new(), Vec::new());
     let mut open: Option<(Format, Vec<(Fragment, media::Fragment)>)> = None;
@@ -55,6 +56,7 @@ pub fn parts(delivered: Vec<(Fragment, Delivery)>, spool: &File) -> Result<(Vec<
                 let next = Format::of(&media, spool)?;
                 match open
                     .as_mut()
+                    .filter(|(_, fragments)| frames(fragments) + media.frames.len() <= FILE_FRAMES)
                     .and_then(|(format, fragments)| Some((format.join(&next)?, fragments)))
                 {
                     Some((joined, fragments)) => {
@@ -81,6 +83,10 @@ pub fn parts(delivered: Vec<(Fragment, Delivery)>, spool: &File) -> Result<(Vec<
     }
     parts.extend(open.map(Part::from));
     Ok((parts, missing))
+}
+
+fn frames(fragments: &[(Fragment, media::Fragment)]) -> usize {
+    fragments.iter().map(|(_, media)| media.frames.len()).sum()
 }
 
 impl From<(Format, Vec<(Fragment, media::Fragment)>)> for Part {
@@ -156,7 +162,7 @@ impl Part {
                 file.finish(FileKind::Matroska, flags).map(Some)
             }
             Self::Footage { format, fragments } => {
-                let media: Vec<_> = fragments.iter().map(|(_, media)| media.clone()).collect();
+                let media: Vec<_> = fragments.iter().map(|(_, media)| media).collect();
                 let wanted = format.kind(container);
                 let kinds = if wanted == FileKind::Mp4 {
                     &[FileKind::Mp4, FileKind::Matroska][..]

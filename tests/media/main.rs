@@ -60,7 +60,9 @@ fn written(format: &Format, part: &[Fragment], body: &[u8], wanted: Container) -
     let kind = format.kind(wanted);
     let write = || {
         let mut file = vec![];
-        let written = format.write(kind, part, body, &mut file).unwrap();
+        let written = format
+            .write(kind, &part.iter().collect::<Vec<_>>(), body, &mut file)
+            .unwrap();
         assert_eq!(written.bytes, file.len() as u64);
         assert!(written.begins_with_key_frame);
         file
@@ -411,7 +413,9 @@ fn exported(chunks: &[(FileKind, Vec<u8>)]) -> (FileKind, Vec<u8>, Vec<i64>) {
     let format = formats.reduce(|a, b| a.join(&b).expect("one format")).unwrap();
     let kind = format.kind(Container::Auto);
     let mut file = vec![];
-    format.write(kind, &files, &spool[..], &mut file).unwrap();
+    format
+        .write(kind, &files.iter().collect::<Vec<_>>(), &spool[..], &mut file)
+        .unwrap();
     (kind, file, moved)
 }
 

@@ -50,8 +50,8 @@ fn document(k: usize, body: &[u8], fragment: &Fragment, change: &Change<'_>) -> 
     let tracks: Vec<&Track> = fragment.tracks.iter().filter(|t| (change.track)(k, t)).collect();
     let entries = tracks.iter().map(|t| {
         let mut entry = vec![
-            M::TrackNumber(t.number),
-            M::TrackUID(t.number + k as u64 * 10),
+            M::TrackNumber(t.number.into()),
+            M::TrackUID(u64::from(t.number) + k as u64 * 10),
             M::TrackType(if t.kind == TrackKind::Video { 1 } else { 2 }),
             M::CodecID((change.codec_id)(t)),
             if t.kind == TrackKind::Video {
@@ -99,11 +99,11 @@ fn document(k: usize, body: &[u8], fragment: &Fragment, change: &Change<'_>) -> 
         let Some(track) = tracks.iter().find(|t| t.number == frame.track) else {
             continue;
         };
-        let bytes = &body[frame.data.start as usize..frame.data.end as usize];
+        let bytes = &body[frame.data().start as usize..frame.data().end as usize];
         let mut block = vec![0x80 | track.number as u8];
         block.extend(((frame.time / 1_000_000 - start) as i16).to_be_bytes());
-        block.push(u8::from(frame.key) << 7);
-        block.extend((change.frame)(track, bytes, frame.key));
+        block.push(u8::from(frame.key()) << 7);
+        block.extend((change.frame)(track, bytes, frame.key()));
         cluster.push(M::SimpleBlock(block));
     }
     w.write(&M::Cluster(Master::Full(cluster))).unwrap();

@@ -3,7 +3,7 @@
 /// What stands before the frames of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BlockHead {
-    pub track: u64,
+    pub track: u16,
     /// Against the cluster, in units of the timestamp scale.
     pub time: i16,
     pub flags: u8,
@@ -15,7 +15,7 @@ pub(super) struct BlockHead {
 
 pub(super) const KEY: u8 = 0x80;
 pub(super) const INVISIBLE: u8 = 0x08;
-pub(super) const DISCARDABLE: u8 = 0x01;
+pub(super) const LACING: u8 = 0x06;
 
 /// What reading a head came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,12 +67,13 @@ impl Cursor<'_> {
 }
 
 fn read(cursor: &mut Cursor<'_>, size: u64) -> Result<Result<BlockHead, &'static str>, Short> {
-    let Some((track, _)) = cursor.number()? else {
+    let number = cursor.number()?.and_then(|(track, _)| u16::try_from(track).ok());
+    let Some(track) = number else {
         return Ok(Err("a block without a track number"));
     };
     let time = i16::from_be_bytes([cursor.byte()?, cursor.byte()?]);
     let flags = cursor.byte()?;
-    let sizes = match flags >> 1 & 3 {
+    let sizes = match (flags & LACING) >> 1 {
         0 => Ok(vec![]),
         lacing => lace_sizes(cursor, lacing, size)?,
     };

@@ -72,11 +72,11 @@ fn video<'a>(
     let Some(framing) = video_framing(spool, length_size, frames.clone())? else {
         return Ok(None);
     };
-    let band = match frames.clone().find(|f| f.key) {
+    let band = match frames.clone().find(|f| f.key()) {
         Some(frame) => {
             let units = match framing {
-                Framing::StartCodes => nal::start_codes(spool, &frame.data)?,
-                _ => nal::length_prefixed(spool, &frame.data, length_size)?,
+                Framing::StartCodes => nal::start_codes(spool, &frame.data())?,
+                _ => nal::length_prefixed(spool, &frame.data(), length_size)?,
             };
             Sets::among(video, spool, units.unwrap_or_default())?
         }
@@ -105,9 +105,9 @@ fn video_framing<'a>(
 ) -> io::Result<Option<Framing>> {
     let (mut lengths, mut codes, mut neither) = (false, false, false);
     for frame in frames {
-        if nal::length_prefixed(spool, &frame.data, length_size)?.is_some() {
+        if nal::length_prefixed(spool, &frame.data(), length_size)?.is_some() {
             lengths = true;
-        } else if nal::start_codes(spool, &frame.data)?.is_some() {
+        } else if nal::start_codes(spool, &frame.data())?.is_some() {
             codes = true;
         } else {
             neither = true;
@@ -128,7 +128,7 @@ fn aac<'a>(
     let mut first = None;
     let (mut with, mut without) = (false, false);
     for frame in frames.clone() {
-        match adts::header(spool, &frame.data)? {
+        match adts::header(spool, &frame.data())? {
             Some(header) => {
                 with = true;
                 first.get_or_insert(header);

@@ -9,6 +9,10 @@ use super::spool::Spool;
 use super::{mkv, mp4};
 use crate::api::Container;
 
+/// The most frames of a file: an hour with sound has 300,000. A part that would have more goes on in the next, so that memory
+/// stays bounded.
+pub const FILE_FRAMES: usize = 400_000;
+
 /// The tracks of a file: a change of any begins the next part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
@@ -108,6 +112,12 @@ impl Format {
         }
     }
 
+    /// The track that a frame is of.
+    pub(super) fn track(&self, frame: &Frame) -> Result<&TrackFormat, MediaError> {
+        let track = self.tracks.iter().find(|t| t.track.number == frame.track);
+        track.ok_or(MediaError::DoesNotFit("a frame of another format"))
+    }
+
     /// Writes one file. `fragments` lie in one spool, in the order of the file, and this is the format that they joined to.
     /// The same fragments give the same bytes.
     ///
@@ -117,7 +127,7 @@ impl Format {
     pub fn write(
         &self,
         kind: FileKind,
-        fragments: &[Fragment],
+        fragments: &[&Fragment],
         spool: &(impl Spool + ?Sized),
         out: &mut impl Write,
     ) -> Result<Written, MediaError> {
@@ -127,7 +137,7 @@ impl Format {
             FileKind::Matroska => mkv::write(self, fragments, spool, &mut out)?,
         }
         out.flush()?;
-        let begins_with_key_frame = fragments.first().is_none_or(Fragment::begins_with_key_frame);
+        let begins_with_key_frame = fragments.first().is_none_or(|f| f.begins_with_key_frame());
         Ok(Written {
             bytes: out.bytes,
             begins_with_key_frame,
@@ -136,12 +146,12 @@ impl Format {
 }
 
 /// When the first frame of a file is displayed, in nanoseconds since 1970.
-pub(super) fn start(fragments: &[Fragment]) -> Option<i64> {
+pub(super) fn start(fragments: &[&Fragment]) -> Option<i64> {
     frames(fragments).map(|f| f.time).min()
 }
 
 /// All frames of a file, in their order.
-pub(super) fn frames(fragments: &[Fragment]) -> impl Iterator<Item = &Frame> {
+pub(super) fn frames<'a>(fragments: &[&'a Fragment]) -> impl Iterator<Item = &'a Frame> {
     fragments.iter().flat_map(|f| &f.frames)
 }
 

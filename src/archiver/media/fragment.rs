@@ -5,6 +5,8 @@ use std::ops::Range;
 use jiff::Timestamp;
 use webm_iterable::matroska_spec::MatroskaSpec;
 
+use super::block::{INVISIBLE, KEY, LACING};
+
 /// One KVS fragment: a whole EBML document in the spool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fragment {
@@ -52,7 +54,7 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
     /// Its number; frames name it.
-    pub number: u64,
+    pub number: u16,
     /// Video, audio or something else.
     pub kind: TrackKind,
     /// Matroska's codec id, as `V_MPEG4/ISO/AVC`.
@@ -84,25 +86,77 @@ pub enum TrackKind {
     Other,
 }
 
-/// One frame (or audio packet): a range of the spool.
+/// One frame (or audio packet): a range of the spool. An hour of footage has hundreds of thousands: they are kept small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The track's number.
-    pub track: u64,
     /// When it is displayed: nanoseconds since 1970 by the camera's clock.
     pub time: i64,
-    /// How long, in nanoseconds, where the block says so.
+    start: u64,
+    more: Option<Box<More>>,
+    len: u32,
+    /// The track's number.
+    pub track: u16,
+    flags: u8,
+}
+
+/// What only blocks in groups say, and few producers use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct More {
     pub duration: Option<u64>,
-    /// How much decoded audio to drop at its end, in nanoseconds (Opus).
     pub discard_padding: Option<i64>,
-    /// Whether it can be decoded without another.
-    pub key: bool,
-    /// Decoded, but not shown.
-    pub invisible: bool,
-    /// May be dropped by a player in a hurry.
-    pub discardable: bool,
+}
+
+impl Frame {
+    /// A frame with the flags of a SimpleBlock; `None` where its data is longer than any frame.
+    pub(super) fn new(track: u16, time: i64, flags: u8, data: &Range<u64>) -> Option<Self> {
+        let len = u32::try_from(data.end.checked_sub(data.start)?).ok()?;
+        Some(Self {
+            time,
+            start: data.start,
+            more: None,
+            len,
+            track,
+            flags: flags & !LACING,
+        })
+    }
+
+    /// The flags of a SimpleBlock of this frame alone.
+    pub(super) fn flags(&self) -> u8 {
+        self.flags
+    }
+
     /// Its bytes in the spool.
-    pub data: Range<u64>,
+    pub fn data(&self) -> Range<u64> {
+        self.start..self.start + u64::from(self.len)
+    }
+
+    /// Whether it can be decoded without another.
+    pub fn key(&self) -> bool {
+        self.flags & KEY != 0
+    }
+
+    pub(super) fn set_key(&mut self, key: bool) {
+        self.flags = if key { self.flags | KEY } else { self.flags & !KEY };
+    }
+
+    /// Decoded, but not shown.
+    pub fn invisible(&self) -> bool {
+        self.flags & INVISIBLE != 0
+    }
+
+    /// How long, in nanoseconds, where the block says so.
+    pub fn duration(&self) -> Option<u64> {
+        self.more.as_ref()?.duration
+    }
+
+    /// How much decoded audio to drop at its end, in nanoseconds (Opus).
+    pub fn discard_padding(&self) -> Option<i64> {
+        self.more.as_ref()?.discard_padding
+    }
+
+    pub(super) fn set_more(&mut self, more: More) {
+        self.more = (more != More::default()).then(|| Box::new(more));
+    }
 }
 
 /// What ListFragments says of a fragment.
@@ -184,7 +238,7 @@ impl Fragment {
                 .iter()
                 .any(|t| t.number == f.track && t.kind == TrackKind::Video)
         };
-        self.frames.iter().find(video).is_none_or(|f| f.key)
+        self.frames.iter().find(video).is_none_or(Frame::key)
     }
 
     /// Milliseconds from the first frame's display to the last one's.
@@ -194,5 +248,15 @@ impl Fragment {
             (Some(first), Some(last)) => last.abs_diff(first) / 1_000_000,
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_small() {
+        assert_eq!(size_of::<Frame>(), 32);
     }
 }

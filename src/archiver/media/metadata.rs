@@ -109,7 +109,7 @@ pub(super) fn tracks(bytes: Vec<u8>) -> Result<Vec<Track>, &'static str> {
     let mut tracks: Vec<Track> = vec![];
     for tag in elements(bytes, &[M::TrackEntry(Master::Start)]) {
         if let M::TrackEntry(Master::Full(entry)) = tag? {
-            let track = track(entry);
+            let track = track(entry).ok_or("a track without a number")?;
             if tracks.iter().any(|t| t.number == track.number) {
                 return Err("two tracks with one number");
             }
@@ -119,7 +119,7 @@ pub(super) fn tracks(bytes: Vec<u8>) -> Result<Vec<Track>, &'static str> {
     Ok(tracks)
 }
 
-fn track(entry: Vec<M>) -> Track {
+fn track(entry: Vec<M>) -> Option<Track> {
     let mut track = Track {
         number: 0,
         kind: TrackKind::Other,
@@ -134,7 +134,7 @@ fn track(entry: Vec<M>) -> Track {
     };
     for tag in &entry {
         match tag {
-            M::TrackNumber(n) => track.number = *n,
+            M::TrackNumber(n) => track.number = u16::try_from(*n).ok()?,
             M::TrackType(1) => track.kind = TrackKind::Video,
             M::TrackType(2) => track.kind = TrackKind::Audio,
             M::CodecID(id) => track.codec_id.clone_from(id),
@@ -168,7 +168,7 @@ fn track(entry: Vec<M>) -> Track {
         .into_iter()
         .filter(|t| !matches!(t, M::TrackUID(_) | M::Void(_) | M::Crc32(_)))
         .collect();
-    track
+    Some(track)
 }
 
 /// The elements of `bytes`, which is one element; those in `whole` with all that is in them.

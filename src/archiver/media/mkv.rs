@@ -3,47 +3,58 @@
 //! Metadata goes through webm-iterable; clusters are written here, since frames are copied from the spool.
 
 use std::io::Write;
-use std::ops::Range;
 
 use mp4_atom::Atom;
 use webm_iterable::errors::TagWriterError;
 use webm_iterable::matroska_spec::{Master, MatroskaSpec as M};
 use webm_iterable::{WebmWriter, WriteOptions};
 
+use super::block::INVISIBLE;
 use super::codec::{Codec, Framing};
 use super::error::MediaError;
 use super::format::{Format, TrackFormat, frames, start};
 use super::fragment::{Fragment, Frame, TrackKind};
 use super::reader::TO_2001;
 use super::spool::Spool;
-use super::timing::timing;
 
 /// Nanoseconds of a tick: KVS itself counts in milliseconds.
 const TICK: i64 = 1_000_000;
 /// What a lone picture lasts where nothing says it, in ticks.
-const PICTURE: u32 = 40;
+const PICTURE: i64 = 40;
 /// The id and the eight bytes of size before a Segment, or a Cluster.
 const HEADER: usize = 12;
 
 /// Writes the file.
 pub(super) fn write(
     format: &Format,
-    fragments: &[Fragment],
+    fragments: &[&Fragment],
     spool: &(impl Spool + ?Sized),
     out: &mut impl Write,
 ) -> Result<(), MediaError> {
     let start = start(fragments).ok_or(MediaError::DoesNotFit("a file without frames"))?;
-    let frames: Vec<&Frame> = frames(fragments).collect();
-    let blocks = frames
-        .iter()
-        .map(|f| Block::new(format, f, start, spool))
-        .collect::<Result<Vec<_>, _>>()?;
-    let clusters = clusters(fragments, &blocks);
+    let mut clusters = vec![];
+    for fragment in fragments {
+        // More than one for a fragment only where a frame would lie too far from its cluster for 16 bits.
+        let mut rest = &fragment.frames[..];
+        while let Some(first) = rest.first() {
+            let near = |f: &&Frame| i16::try_from(ticks(f.time - start) - ticks(first.time - start)).is_ok();
+            let (frames, behind) = rest.split_at(rest.iter().take_while(near).count());
+            clusters.push(Cluster::new(
+                format,
+                frames,
+                ticks(first.time - start),
+                start,
+                spool,
+            )?);
+            rest = behind;
+        }
+    }
 
     // The index lies before the clusters and tells where they lie: it is laid out until it agrees with itself.
     let mut laid = Layout::default();
+    let length = length(format, fragments, start);
     let head = loop {
-        let (head, now) = head(format, start, &blocks, &clusters, &laid)?;
+        let (head, now) = head(format, start, length, &clusters, &laid)?;
         if now == laid {
             break head;
         }
@@ -54,129 +65,106 @@ pub(super) fn write(
         out.write_all(&[0x1f, 0x43, 0xb6, 0x75])?;
         out.write_all(&size8(cluster.bytes))?;
         out.write_all(&timestamp(cluster.time))?;
-        let inside = cluster.blocks.clone();
-        for (block, frame) in blocks[inside.clone()].iter().zip(&frames[inside]) {
-            let (head, tail) = block.around(cluster.time);
-            out.write_all(&head)?;
-            block.framing.write(spool, &frame.data, out)?;
-            out.write_all(&tail)?;
+        for frame in cluster.frames {
+            let framing = format.track(frame)?.framing;
+            let block = block(
+                frame,
+                framing.size(spool, &frame.data())?,
+                ticks(frame.time - start) - cluster.time,
+            );
+            out.write_all(&block.head)?;
+            framing.write(spool, &frame.data(), out)?;
+            out.write_all(&block.tail)?;
         }
     }
     Ok(())
 }
 
-/// A frame as it will lie in its cluster.
-struct Block {
-    track: u64,
-    /// Ticks from the start of the file.
-    time: i64,
-    size: u64,
-    framing: Framing,
-    flags: u8,
-    key: bool,
-    /// Ticks, where the source has it.
-    duration: Option<u64>,
-    discard_padding: Option<i64>,
-    /// A key frame of a picture, or sound in a file without pictures: where a player may jump to.
-    landing: bool,
+/// Nanoseconds as ticks, rounded.
+fn ticks(nanoseconds: i64) -> i64 {
+    (nanoseconds + TICK / 2).div_euclid(TICK)
 }
 
-impl Block {
+/// Frames that lie together.
+struct Cluster<'a> {
+    /// Ticks from the start of the file.
+    time: i64,
+    frames: &'a [Frame],
+    /// What lies behind its header.
+    bytes: u64,
+    /// Track and time of its first key frame of a picture, or of sound in a file without pictures: where a player may jump.
+    landing: Option<(u16, i64)>,
+}
+
+impl<'a> Cluster<'a> {
     fn new(
         format: &Format,
-        frame: &Frame,
+        frames: &'a [Frame],
+        time: i64,
         start: i64,
         spool: &(impl Spool + ?Sized),
     ) -> Result<Self, MediaError> {
-        let track = format.tracks.iter().find(|t| t.track.number == frame.track);
-        let track = track.ok_or(MediaError::DoesNotFit("a frame of another format"))?;
         let pictures = format.tracks.iter().any(|t| t.track.kind == TrackKind::Video);
+        let mut bytes = timestamp(time).len() as u64;
+        let mut landing = None;
+        for frame in frames {
+            let track = format.track(frame)?;
+            let size = track.framing.size(spool, &frame.data())?;
+            let block = block(frame, size, ticks(frame.time - start) - time);
+            bytes += (block.head.len() + block.tail.len()) as u64 + size;
+            if frame.key() && landing.is_none() && pictures == (track.track.kind == TrackKind::Video) {
+                landing = Some((frame.track, ticks(frame.time - start)));
+            }
+        }
         Ok(Self {
-            track: frame.track,
-            time: (frame.time - start + TICK / 2) / TICK,
-            size: track.framing.size(spool, &frame.data)?,
-            framing: track.framing,
-            flags: u8::from(frame.invisible) << 3,
-            key: frame.key,
-            duration: frame.duration.map(|d| (d + TICK as u64 / 2) / TICK as u64),
-            discard_padding: frame.discard_padding,
-            landing: frame.key && pictures == (track.track.kind == TrackKind::Video),
+            time,
+            frames,
+            bytes,
+            landing,
         })
     }
-
-    /// What stands before its frame, and behind it.
-    fn around(&self, cluster: i64) -> (Vec<u8>, Vec<u8>) {
-        let mut block = vec![];
-        size(&mut block, self.track);
-        block.extend(((self.time - cluster) as i16).to_be_bytes());
-        let simple = self.duration.is_none() && self.discard_padding.is_none();
-        block.push(if simple {
-            self.flags | u8::from(self.key) << 7
-        } else {
-            self.flags
-        });
-        let mut head = vec![];
-        if simple {
-            head.push(0xa3);
-            size(&mut head, block.len() as u64 + self.size);
-            head.extend(block);
-            return (head, vec![]);
-        }
-        let mut tail = vec![];
-        if let Some(duration) = self.duration {
-            tail.extend([0x9b, 0x88]);
-            tail.extend(duration.to_be_bytes());
-        }
-        if let Some(padding) = self.discard_padding {
-            tail.extend([0x75, 0xa2, 0x88]);
-            tail.extend(padding.to_be_bytes());
-        }
-        if !self.key {
-            // A reference of zero: this frame needs others, it is not said which (RFC 9559, 5.1.3.5.5).
-            tail.extend([0xfb, 0x81, 0]);
-        }
-        let mut inner = vec![0xa1];
-        size(&mut inner, block.len() as u64 + self.size);
-        inner.extend(block);
-        head.push(0xa0);
-        size(&mut head, inner.len() as u64 + self.size + tail.len() as u64);
-        head.extend(inner);
-        (head, tail)
-    }
 }
 
-struct Cluster {
-    time: i64,
-    blocks: Range<usize>,
-    /// What lies behind its header.
-    bytes: u64,
+/// What stands before a frame in its cluster, and behind it.
+struct Block {
+    head: Vec<u8>,
+    tail: Vec<u8>,
 }
 
-/// One cluster for each fragment; more where a block would lie too far from its cluster for 16 bits.
-fn clusters(fragments: &[Fragment], blocks: &[Block]) -> Vec<Cluster> {
-    let mut clusters: Vec<Cluster> = vec![];
-    let mut at = 0;
-    for fragment in fragments {
-        let end = at + fragment.frames.len();
-        while at < end {
-            let time = blocks[at].time;
-            let near = blocks[at..end]
-                .iter()
-                .take_while(|b| i16::try_from(b.time - time).is_ok());
-            let inside = at..at + near.count();
-            at = inside.end;
-            let bytes = blocks[inside.clone()].iter().map(|b| {
-                let (head, tail) = b.around(time);
-                (head.len() + tail.len()) as u64 + b.size
-            });
-            clusters.push(Cluster {
-                time,
-                bytes: timestamp(time).len() as u64 + bytes.sum::<u64>(),
-                blocks: inside,
-            });
-        }
+/// The block of a frame of `bytes` bytes, `time` ticks behind its cluster.
+fn block(frame: &Frame, bytes: u64, time: i64) -> Block {
+    let simple = frame.duration().is_none() && frame.discard_padding().is_none();
+    let mut inner = vec![];
+    size(&mut inner, frame.track.into());
+    inner.extend((time as i16).to_be_bytes());
+    inner.push(if simple {
+        frame.flags()
+    } else {
+        frame.flags() & INVISIBLE
+    });
+    let mut head = vec![if simple { 0xa3 } else { 0xa1 }];
+    size(&mut head, inner.len() as u64 + bytes);
+    head.extend(inner);
+    let mut tail = vec![];
+    if simple {
+        return Block { head, tail };
     }
-    clusters
+    if let Some(duration) = frame.duration() {
+        tail.extend([0x9b, 0x88]);
+        tail.extend(ticks(i64::try_from(duration).unwrap_or(0)).to_be_bytes());
+    }
+    if let Some(padding) = frame.discard_padding() {
+        tail.extend([0x75, 0xa2, 0x88]);
+        tail.extend(padding.to_be_bytes());
+    }
+    if !frame.key() {
+        // A reference of zero: this frame needs others, it is not said which (RFC 9559, 5.1.3.5.5).
+        tail.extend([0xfb, 0x81, 0]);
+    }
+    let mut group = vec![0xa0];
+    size(&mut group, head.len() as u64 + bytes + tail.len() as u64);
+    group.extend(head);
+    Block { head: group, tail }
 }
 
 /// Where the parts of the Segment lie, from the beginning of its content.
@@ -192,8 +180,8 @@ struct Layout {
 fn head(
     format: &Format,
     start: i64,
-    blocks: &[Block],
-    clusters: &[Cluster],
+    length: i64,
+    clusters: &[Cluster<'_>],
     laid: &Layout,
 ) -> Result<(Vec<u8>, Layout), MediaError> {
     let mut writer = WebmWriter::new(vec![]);
@@ -217,7 +205,7 @@ fn head(
     let begin = ebml_end + HEADER;
     let here = |writer: &WebmWriter<Vec<u8>>| (writer.get_ref().len() - begin) as u64;
 
-    let cues = cues(blocks, clusters, laid);
+    let cues = cues(clusters, laid);
     let mut seeks = vec![seek(0x1549_a966, laid.info), seek(0x1654_ae6b, laid.tracks)];
     if !cues.is_empty() {
         seeks.push(seek(0x1c53_bb6b, laid.cues));
@@ -229,7 +217,7 @@ fn head(
         M::MuxingApp("kvs-operator".into()),
         M::WritingApp("kvs-operator".into()),
         M::DateUTC(start.saturating_sub(TO_2001)),
-        M::Duration(length(format, blocks)? as f64),
+        M::Duration(length as f64),
     ];
     writer.write(&M::Info(Master::Full(about))).map_err(refused)?;
     let tracks = here(&writer);
@@ -260,16 +248,13 @@ fn seek(id: u32, position: u64) -> M {
 }
 
 /// One entry for each cluster that a player may jump to.
-fn cues(blocks: &[Block], clusters: &[Cluster], laid: &Layout) -> Vec<M> {
+fn cues(clusters: &[Cluster<'_>], laid: &Layout) -> Vec<M> {
     let mut at = laid.clusters;
     let mut cues = vec![];
     for cluster in clusters {
-        if let Some(block) = blocks[cluster.blocks.clone()].iter().find(|b| b.landing) {
-            let place = vec![M::CueTrack(block.track), M::CueClusterPosition(at)];
-            let point = vec![
-                M::CueTime(block.time as u64),
-                M::CueTrackPositions(Master::Full(place)),
-            ];
+        if let Some((track, time)) = cluster.landing {
+            let place = vec![M::CueTrack(track.into()), M::CueClusterPosition(at)];
+            let point = vec![M::CueTime(time as u64), M::CueTrackPositions(Master::Full(place))];
             cues.push(M::CuePoint(Master::Full(point)));
         }
         at += HEADER as u64 + cluster.bytes;
@@ -277,27 +262,30 @@ fn cues(blocks: &[Block], clusters: &[Cluster], laid: &Layout) -> Vec<M> {
     cues
 }
 
-/// The length of the file in ticks, with its last frames.
-fn length(format: &Format, blocks: &[Block]) -> Result<u64, MediaError> {
+/// The length of the file in ticks: the last frame of each track lasts as long as the one before it.
+fn length(format: &Format, fragments: &[&Fragment], start: i64) -> i64 {
     let mut length = 0;
     for track in &format.tracks {
-        let times: Vec<i64> = blocks
-            .iter()
-            .filter(|b| b.track == track.track.number)
-            .map(|b| b.time)
-            .collect();
-        let Some(first) = times.iter().min() else { continue };
-        let timing =
-            timing(&times, PICTURE).ok_or(MediaError::DoesNotFit("frames that lie 49 days apart"))?;
-        length = length.max(*first as u64 + timing.shown);
+        let (mut last, mut before) = (None, None);
+        for frame in frames(fragments).filter(|f| f.track == track.track.number) {
+            let time = ticks(frame.time - start);
+            if last < Some(time) {
+                (before, last) = (last, Some(time));
+            } else if Some(time) < last && before < Some(time) {
+                before = Some(time);
+            }
+        }
+        if let Some(last) = last {
+            length = length.max(last + before.map_or(PICTURE, |before| last - before));
+        }
     }
-    Ok(length)
+    length
 }
 
 /// A track's entry as it came, with what the conversion of its frames changes.
 fn entry(format: &TrackFormat) -> Result<M, MediaError> {
     let mut entry = format.track.entry.clone();
-    entry.push(M::TrackUID(format.track.number));
+    entry.push(M::TrackUID(format.track.number.into()));
     if matches!(format.codec, Codec::H264(_)) {
         entry.retain(|e| !matches!(e, M::CodecID(_)));
         entry.push(M::CodecID("V_MPEG4/ISO/AVC".into()));

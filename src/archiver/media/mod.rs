@@ -30,7 +30,7 @@ mod timing;
 mod verify;
 
 pub use error::MediaError;
-pub use format::{FileKind, Format, Written};
+pub use format::{FILE_FRAMES, FileKind, Format, Written};
 pub use fragment::{Ending, Fragment, Frame, InBandError, Incomplete, Listed, Track, TrackKind};
 pub use reader::FragmentReader;
 pub use recorded::{lay_out, read_file};

@@ -25,7 +25,7 @@ const PICTURE: i64 = 40_000_000;
 /// Writes `ftyp`, `moov`, `mdat`.
 pub(super) fn write(
     format: &Format,
-    fragments: &[Fragment],
+    fragments: &[&Fragment],
     spool: &(impl Spool + ?Sized),
     out: &mut impl Write,
 ) -> Result<(), MediaError> {
@@ -35,11 +35,10 @@ pub(super) fn write(
     let mut media = 0u64;
     let mut last = None;
     for frame in frames(fragments) {
-        let Some(index) = tracks.iter().position(|t| t.format.track.number == frame.track) else {
-            continue;
-        };
+        let index = tracks.iter().position(|t| t.format.track.number == frame.track);
+        let index = index.ok_or(MediaError::DoesNotFit("a frame of another format"))?;
         let track = &mut tracks[index];
-        let size = track.format.framing.size(spool, &frame.data)?;
+        let size = track.format.framing.size(spool, &frame.data())?;
         // Frames of one track that follow each other are one chunk.
         if last.replace(index) == Some(index) {
             if let Some(chunk) = track.chunks.last_mut() {
@@ -52,8 +51,8 @@ pub(super) fn write(
         track
             .sizes
             .push(u32::try_from(size).map_err(|_| MediaError::DoesNotFit("a frame of more than 4 GiB"))?);
-        track.keys.push(frame.key);
-        track.duration = frame.duration.or(track.duration);
+        track.keys.push(frame.key());
+        track.duration = frame.duration().or(track.duration);
         media += size;
     }
 
@@ -65,12 +64,16 @@ pub(super) fn write(
     let mut head = vec![];
     ftyp.encode(&mut head).map_err(refused)?;
     let long = media > u64::from(u32::MAX) - (64 << 20);
-    let mut moov = vec![];
-    movie(&tracks, scale, start, 0, long)?
-        .encode(&mut moov)
-        .map_err(refused)?;
     let mdat = if long { 16 } else { 8 };
-    let base = (head.len() + moov.len() + mdat) as u64;
+    // Where the frames lie depends on how long all that is before them; that does not depend on where they lie.
+    let moov = {
+        let mut moov = vec![];
+        movie(&tracks, scale, start, 0, long)?
+            .encode(&mut moov)
+            .map_err(refused)?;
+        moov.len()
+    };
+    let base = (head.len() + moov + mdat) as u64;
     movie(&tracks, scale, start, base, long)?
         .encode(&mut head)
         .map_err(refused)?;
@@ -84,9 +87,7 @@ pub(super) fn write(
     }
     out.write_all(&head)?;
     for frame in frames(fragments) {
-        if let Some(track) = format.tracks.iter().find(|t| t.track.number == frame.track) {
-            track.framing.write(spool, &frame.data, out)?;
-        }
+        format.track(frame)?.framing.write(spool, &frame.data(), out)?;
     }
     Ok(())
 }
@@ -103,7 +104,7 @@ fn refused(error: mp4_atom::Error) -> MediaError {
 struct Scale(u32);
 
 impl Scale {
-    fn of(fragments: &[Fragment], start: i64) -> Self {
+    fn of(fragments: &[&Fragment], start: i64) -> Self {
         let whole = frames(fragments).all(|f| (f.time - start) % 1_000_000 == 0);
         // Durations have 32 bits: in millionths an hour.
         let short = frames(fragments).all(|f| f.time - start < 3_600_000_000_000);

@@ -8,6 +8,7 @@ use mp4_atom::{
 };
 use webm_iterable::matroska_spec::{Master, MatroskaSpec as M};
 
+use super::block::KEY;
 use super::error::MediaError;
 use super::fragment::{Ending, Fragment, Frame, Track, TrackKind};
 use super::mp4::SINCE_1904;
@@ -45,7 +46,7 @@ pub(super) fn read(spool: &(impl Spool + ?Sized), file: Range<u64>) -> Result<Fr
         frames.extend(samples.ok_or_else(|| malformed(at, "sample tables that contradict each other"))?);
         tracks.push(track);
     }
-    frames.sort_by_key(|f| f.data.start);
+    frames.sort_by_key(|f| f.data().start);
     Ok(Fragment {
         number: None,
         server_timestamp: None,
@@ -79,7 +80,7 @@ fn start(moov: &Moov) -> i64 {
 
 fn track(trak: &Trak) -> Option<Track> {
     let mut track = Track {
-        number: trak.tkhd.track_id.into(),
+        number: u16::try_from(trak.tkhd.track_id).ok()?,
         kind: TrackKind::Video,
         codec_id: String::new(),
         codec_private: vec![],
@@ -130,7 +131,7 @@ fn track(trak: &Trak) -> Option<Track> {
         }
     };
     track.entry = vec![
-        M::TrackNumber(track.number),
+        M::TrackNumber(track.number.into()),
         M::TrackType(if visual.is_some() { 1 } else { 2 }),
         M::CodecID(track.codec_id.clone()),
         M::CodecPrivate(track.codec_private.clone()),
@@ -140,7 +141,7 @@ fn track(trak: &Trak) -> Option<Track> {
 }
 
 /// A track's frames, from its tables; `None` where these contradict each other or the file.
-fn samples(trak: &Trak, movie: u32, file: &Range<u64>, start: i64, number: u64) -> Option<Vec<Frame>> {
+fn samples(trak: &Trak, movie: u32, file: &Range<u64>, start: i64, number: u16) -> Option<Vec<Frame>> {
     let stbl = &trak.mdia.minf.stbl;
     let StszSamples::Different { sizes } = &stbl.stsz.samples else {
         return None;
@@ -178,22 +179,15 @@ fn samples(trak: &Trak, movie: u32, file: &Range<u64>, start: i64, number: u64) 
             let shown = nanoseconds(decode.checked_add_signed(offset)?, trak.mdia.mdhd.timescale)?;
             decode += u64::from(deltas.next()?);
             let sample = u32::try_from(frames.len()).ok()? + 1;
-            frames.push(Frame {
-                track: number,
-                time: start
-                    .checked_add(late)?
-                    .checked_add(shown)?
-                    .checked_sub(skipped)?,
-                duration: None,
-                discard_padding: None,
-                key: stbl
-                    .stss
-                    .as_ref()
-                    .is_none_or(|s| s.entries.binary_search(&sample).is_ok()),
-                invisible: false,
-                discardable: false,
-                data: at..end,
-            });
+            let key = stbl
+                .stss
+                .as_ref()
+                .is_none_or(|s| s.entries.binary_search(&sample).is_ok());
+            let time = start
+                .checked_add(late)?
+                .checked_add(shown)?
+                .checked_sub(skipped)?;
+            frames.push(Frame::new(number, time, if key { KEY } else { 0 }, &(at..end))?);
             at = end;
         }
         if at > file.end {

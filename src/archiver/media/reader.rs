@@ -1,9 +1,9 @@
 //! From the body of `GetMediaForFragmentList` to its fragments, as the bytes arrive.
 
-use super::block::{DISCARDABLE, INVISIBLE, KEY};
+use super::block::INVISIBLE;
 use super::element::{self, Element, Walk};
 use super::error::MediaError;
-use super::fragment::{Ending, Fragment, Frame, InBandError, Track};
+use super::fragment::{Ending, Fragment, Frame, InBandError, More, Track};
 use super::metadata::{self, Info, Tags};
 
 /// What a document is, and so how much may be in it: more is nonsense, and would cost memory.
@@ -190,18 +190,16 @@ impl Document {
                 }
                 let step = self.default_duration(head.track);
                 let mut data = data;
+                let flags = if simple {
+                    head.flags
+                } else {
+                    head.flags & INVISIBLE
+                };
                 for (k, size) in head.frames.iter().enumerate() {
                     let laced = step.checked_mul(k as i64).and_then(|s| time.checked_add(s));
-                    self.frames.push(Frame {
-                        track: head.track,
-                        time: laced.ok_or("a time out of range")?,
-                        duration: None,
-                        discard_padding: None,
-                        key: head.flags & KEY != 0,
-                        invisible: head.flags & INVISIBLE != 0,
-                        discardable: simple && head.flags & DISCARDABLE != 0,
-                        data: data..data + size,
-                    });
+                    let time = laced.ok_or("a time out of range")?;
+                    let frame = Frame::new(head.track, time, flags, &(data..data + size));
+                    self.frames.push(frame.ok_or("a frame of more than 4 GiB")?);
                     data += size;
                 }
             }
@@ -282,10 +280,13 @@ impl Document {
         let spread = self.default_duration(track) == 0;
         let laced = (self.frames.len() - group.first) as u64;
         for (k, frame) in self.frames[group.first..].iter_mut().enumerate() {
-            frame.key = !group.referenced;
-            frame.discard_padding = group.discard_padding;
-            frame.duration = group.duration.map(|d| d / laced);
-            if let Some(each) = frame.duration.filter(|_| spread) {
+            let duration = group.duration.map(|d| d / laced);
+            frame.set_key(!group.referenced);
+            frame.set_more(More {
+                duration,
+                discard_padding: group.discard_padding,
+            });
+            if let Some(each) = duration.filter(|_| spread) {
                 frame.time = frame
                     .time
                     .checked_add(signed(each)?.saturating_mul(k as i64))
@@ -296,7 +297,7 @@ impl Document {
     }
 
     /// How long a laced frame lasts; zero where nothing says so.
-    fn default_duration(&self, track: u64) -> i64 {
+    fn default_duration(&self, track: u16) -> i64 {
         let tracks = self.tracks.as_deref().unwrap_or_default();
         let duration = tracks
             .iter()

@@ -19,12 +19,12 @@ fn of(blocks: Vec<M>) -> Made {
 }
 
 /// Times against the fragment's start in milliseconds, and lengths.
-fn frames(fragment: &Fragment) -> Vec<(u64, i64, u64)> {
+fn frames(fragment: &Fragment) -> Vec<(u16, i64, u64)> {
     let ms = |f: &Frame| (f.time - T as i64 * 1_000_000) / 1_000_000;
     fragment
         .frames
         .iter()
-        .map(|f| (f.track, ms(f), f.data.end - f.data.start))
+        .map(|f| (f.track, ms(f), f.data().end - f.data().start))
         .collect()
 }
 
@@ -97,7 +97,7 @@ fn a_block_group_says_at_its_end_what_its_frame_is() {
     let said: Vec<_> = fragment
         .frames
         .iter()
-        .map(|f| (f.key, f.duration, f.discard_padding))
+        .map(|f| (f.key(), f.duration(), f.discard_padding()))
         .collect();
     assert_eq!(
         said,
@@ -118,7 +118,7 @@ fn laced_frames_are_frames() {
         fragment
             .frames
             .windows(2)
-            .all(|w| w[0].data.end == w[1].data.start)
+            .all(|w| w[0].data().end == w[1].data().start)
     );
     // Where only the group says how long they last together, they share it.
     let group = vec![
@@ -269,7 +269,7 @@ proptest! {
         for fragment in &found {
             prop_assert!(fragment.bytes.end <= body.len() as u64);
             for frame in &fragment.frames {
-                prop_assert!(fragment.bytes.start < frame.data.start && frame.data.end <= fragment.bytes.end);
+                prop_assert!(fragment.bytes.start < frame.data().start && frame.data().end <= fragment.bytes.end);
             }
         }
         if found.iter().any(|f| !f.frames.is_empty()) {
@@ -294,10 +294,7 @@ fn survive(found: &[Fragment], body: &[u8]) {
         for wanted in [Container::Auto, Container::Matroska] {
             let kind = format.kind(wanted);
             let mut file = vec![];
-            if format
-                .write(kind, std::slice::from_ref(fragment), body, &mut file)
-                .is_ok()
-            {
+            if format.write(kind, &[fragment], body, &mut file).is_ok() {
                 let len = file.len() as u64;
                 verify(kind, &file[..], len).unwrap();
                 let back = read_file(kind, &file[..], 0..len).unwrap();
