@@ -1,7 +1,7 @@
 //! The one place that wall time and randomness come from; a simulation replaces it.
 
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The node's wall time.
     fn now(&self) -> Timestamp;
+    /// How much time has gone by since some moment: it never steps, unlike wall time. For rates and ages, never for footage.
+    fn elapsed(&self) -> std::time::Duration;
     /// Waits.
     async fn sleep(&self, duration: std::time::Duration);
     /// A number in [0, 1): for jitter only.
@@ -26,6 +28,11 @@ pub struct System;
 impl Clock for System {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+        START.elapsed()
     }
 
     async fn sleep(&self, duration: std::time::Duration) {

@@ -10,7 +10,7 @@ use std::{
 
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
+    clock::Clock as _,
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
@@ -33,7 +33,19 @@ pub struct Call {
 /// How many calls were made.
 pub type Calls = Family<Call, Counter>;
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware>;
+/// Our clock, for the buckets: what they wait for must be what they measure.
+#[derive(Clone, Debug)]
+struct Elapsed(Arc<dyn Clock>);
+
+impl governor::clock::Clock for Elapsed {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, Elapsed, NoOpMiddleware<Duration>>;
 
 /// The token buckets of one account and region.
 #[derive(Debug)]
@@ -58,12 +70,12 @@ impl Budget {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .entry(operation)
-            .or_insert_with(|| Arc::new(RateLimiter::direct(quota)))
+            .or_insert_with(|| Arc::new(RateLimiter::direct_with_clock(quota, Elapsed(self.clock.clone()))))
             .clone();
         while let Err(not_until) = bucket.check() {
-            self.clock
-                .sleep(not_until.wait_time_from(DefaultClock::default().now()))
-                .await;
+            // A clock that counts milliseconds would stand still over less than one.
+            let wait = not_until.wait_time_from(bucket.clock().now());
+            self.clock.sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
 }
@@ -106,18 +118,20 @@ mod tests {
 
     use super::*;
 
-    /// Waits by counting, not by waiting.
+    /// Its time goes by only while somebody waits.
     #[derive(Debug, Default)]
-    struct Patient(Mutex<u32>);
+    struct Patient(Mutex<Duration>);
 
     #[async_trait::async_trait]
     impl Clock for Patient {
         fn now(&self) -> Timestamp {
             Timestamp::UNIX_EPOCH
         }
-        async fn sleep(&self, _: Duration) {
-            *self.0.lock().unwrap() += 1;
-            tokio::task::yield_now().await;
+        fn elapsed(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+        async fn sleep(&self, duration: Duration) {
+            *self.0.lock().unwrap() += duration;
         }
         fn chance(&self) -> f64 {
             0.5
@@ -129,9 +143,15 @@ mod tests {
         let clock = Arc::new(Patient::default());
         let budget = Budget::new(clock.clone());
         budget.turn("cloudwatch:PutMetricAlarm").await;
-        assert_eq!(*clock.0.lock().unwrap(), 0);
-        budget.turn("cloudwatch:PutMetricAlarm").await;
-        assert!(*clock.0.lock().unwrap() > 0);
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+        for _ in 0..3 {
+            budget.turn("cloudwatch:PutMetricAlarm").await;
+        }
+        assert_eq!(
+            clock.elapsed().as_millis(),
+            2000,
+            "three calls at one and a half a second"
+        );
     }
 
     #[tokio::test]
@@ -145,6 +165,6 @@ mod tests {
         ] {
             budget.turn(operation).await;
         }
-        assert_eq!(*clock.0.lock().unwrap(), 0);
+        assert_eq!(clock.elapsed(), Duration::ZERO);
     }
 }

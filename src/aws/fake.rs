@@ -51,6 +51,10 @@ impl Clock for FakeClock {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+
     async fn sleep(&self, duration: Duration) {
         self.0.fetch_add(duration.as_millis() as i64, Ordering::SeqCst);
         tokio::task::yield_now().await;

@@ -58,6 +58,10 @@ impl Clock for Hand {
         self.read()
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs())
+    }
+
     async fn sleep(&self, duration: Duration) {
         self.advance(duration.try_into().unwrap());
         tokio::task::yield_now().await;

@@ -1,0 +1,206 @@
+//! Whole passes of the ArchivePolicy controller: a Kubernetes API in memory, kvs-sim's CloudWatch in this process.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod site;
+#[path = "../support/mod.rs"]
+mod support;
+
+use jiff::SignedDuration;
+use kvs_operator::{
+    api::labels,
+    aws::{
+        Alarms,
+        alarms::{Actions, NewAlarm},
+    },
+};
+use serde_json::json;
+
+use self::site::Site;
+
+#[tokio::test]
+async fn an_alarm_is_made_and_then_nothing_is_written_any_more() {
+    let site = Site::new().await;
+    site.pass().await.unwrap();
+    assert_eq!(site.ready(), ("Watching".into(), "True".into()));
+    assert_eq!(site.status().streams, 1);
+    let alarm = site.alarm().await;
+    let tags = site.aws.tags(&alarm.arn).await.unwrap().unwrap();
+    assert_eq!(tags["RepeatedAlarm"], "true");
+    assert_eq!(tags["kvs-operator.io/cluster"], "test-cluster");
+    assert_eq!(tags["kvs-operator.io/namespace"], "site");
+    assert_eq!(tags["kvs-operator.io/name"], "all");
+    let before = (site.changes(), site.fixture.kubernetes.writes());
+    for _ in 0..3 {
+        site.pass().await.unwrap();
+    }
+    assert_eq!((site.changes(), site.fixture.kubernetes.writes()), before);
+    assert_eq!(site.reasons(), ["AlarmCreated"]);
+}
+
+#[tokio::test]
+async fn footage_becomes_a_recording_that_ends_when_it_stops() {
+    let site = Site::new().await;
+    site.go(3, false, true).await;
+    let began = site.now();
+    site.go(5, true, true).await;
+    let [recording] = &site.recordings()[..] else {
+        panic!("one recording")
+    };
+    assert_eq!(recording.metadata.labels.as_ref().unwrap()[labels::POLICY], "all");
+    assert!(
+        recording.spec.start.0 <= began - SignedDuration::from_secs(50),
+        "{:?}",
+        recording.spec.start
+    );
+    assert!(
+        recording.spec.start.0 >= began - SignedDuration::from_mins(3),
+        "{:?}",
+        recording.spec.start
+    );
+    assert_eq!(
+        (recording.spec.end.as_ref(), recording.spec.hold_at.as_ref()),
+        (None, None)
+    );
+    let status = site.status();
+    assert_eq!((status.in_alarm, status.active_recordings), (1, 1));
+    assert_eq!(
+        status.archived_through.unwrap().0.as_second(),
+        recording.spec.start.0.as_second()
+    );
+
+    let stopped = site.now();
+    site.go(20, false, true).await;
+    let [recording] = &site.recordings()[..] else {
+        panic!("one recording")
+    };
+    let end = recording.spec.end.as_ref().unwrap().0;
+    assert!(
+        end > stopped && end < stopped + SignedDuration::from_mins(10),
+        "{end}"
+    );
+    site.finish();
+    site.pass().await.unwrap();
+    let status = site.status();
+    assert_eq!(
+        (status.in_alarm, status.active_recordings, status.lost),
+        (0, 0, 2)
+    );
+    assert!(status.last_clip_time.is_some() && status.archived_through.is_none());
+    let checkpoint = status.history_through.unwrap().0;
+    assert!(
+        checkpoint
+            > recording
+                .spec
+                .cause
+                .as_ref()
+                .unwrap()
+                .transition
+                .as_ref()
+                .unwrap()
+                .0
+    );
+    assert_eq!(
+        site.reasons(),
+        [
+            "AlarmCreated",
+            "RecordingStarted",
+            "RecordingHeld",
+            "RecordingEnded"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_happened_while_nobody_looked_is_recorded() {
+    let site = Site::new().await;
+    site.go(3, false, true).await;
+    site.go(5, true, false).await;
+    site.go(30, false, false).await;
+    site.go(5, true, false).await;
+    site.go(60, false, false).await;
+    site.pass().await.unwrap();
+    let recordings = site.recordings();
+    assert_eq!(recordings.len(), 2);
+    assert!(recordings.iter().all(|r| r.spec.end.is_some()));
+    site.pass().await.unwrap();
+    assert_eq!(site.recordings().len(), 2);
+}
+
+#[tokio::test]
+async fn a_changed_or_deleted_alarm_is_put_right() {
+    let site = Site::new().await;
+    site.pass().await.unwrap();
+    let alarm = site.alarm().await;
+    let pager = "arn:aws:sns:eu-west-1:123456789012:pager".to_owned();
+    let mut changed = NewAlarm {
+        name: alarm.name.clone(),
+        description: alarm.description.clone(),
+        definition: alarm.definition.clone().unwrap(),
+        actions: Actions {
+            alarm: vec![pager.clone()],
+            ..Actions::default()
+        },
+        tags: [].into(),
+    };
+    changed.definition.threshold = 9.0;
+    site.aws.put(&changed).await.unwrap();
+    site.pass().await.unwrap();
+    let right = site.alarm().await;
+    assert_eq!(right.definition, alarm.definition);
+    assert_eq!(right.actions.alarm, [pager], "what others added stays");
+    site.aws.delete(&alarm.name).await.unwrap();
+    site.pass().await.unwrap();
+    assert_eq!(site.alarm().await.definition, alarm.definition);
+    site.edit(json!({ "spec": { "trigger": { "alarm": { "threshold": "5" } } } }));
+    site.pass().await.unwrap();
+    assert_eq!(site.alarm().await.definition.unwrap().threshold, 5.0);
+}
+
+#[tokio::test]
+async fn another_owners_alarm_is_left_alone() {
+    let site = Site::new().await;
+    site.pass().await.unwrap();
+    let alarm = site.alarm().await;
+    let theirs = [("kvs-operator.io/cluster".to_owned(), "another".to_owned())].into();
+    site.aws.tag(&alarm.arn, &theirs).await.unwrap();
+    let before = site.changes();
+    site.edit(json!({ "spec": { "trigger": { "alarm": { "threshold": "5" } } } }));
+    site.pass().await.unwrap();
+    assert_eq!(site.changes(), before);
+    assert_eq!(site.status().problems[0].reason, "AlarmOwnedByAnother");
+    assert_eq!(site.ready().1, "False");
+    assert_eq!(site.alarm().await.definition, alarm.definition);
+}
+
+#[tokio::test]
+async fn a_deleted_policy_drains_and_leaves_nothing_behind() {
+    let site = Site::new().await;
+    site.go(3, false, true).await;
+    site.go(5, true, true).await;
+    site.delete();
+    site.go(2, true, true).await;
+    assert_eq!(
+        site.recordings()[0].metadata.annotations.as_ref().unwrap()[labels::ENDED],
+        "PolicyDeleted"
+    );
+    assert!(site.recordings()[0].spec.end.is_some());
+    assert_eq!(site.alarms().await.len(), 1, "its recordings still drain");
+    site.finish();
+    site.pass().await.unwrap();
+    assert!(site.alarms().await.is_empty());
+    site.pass().await.unwrap();
+    assert!(site.policy().is_none());
+}
+
+#[tokio::test]
+async fn a_camera_that_stops_matching_loses_its_alarm() {
+    let site = Site::new().await;
+    site.go(3, false, true).await;
+    site.go(5, true, true).await;
+    site.edit_camera(json!({ "metadata": { "labels": { "record": "no" } } }));
+    site.pass().await.unwrap();
+    assert!(site.recordings()[0].spec.end.is_some());
+    assert!(site.alarms().await.is_empty());
+    assert_eq!(site.ready(), ("NoStreams".into(), "True".into()));
+}

@@ -1,0 +1,185 @@
+//! One site with a camera and a policy: the fixture, and words for what tests do and look at.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use kvs_operator::{
+    api::{ArchivePolicy, ArchivePolicyStatus, Recording},
+    aws::{
+        Alarms, Call,
+        alarms::{Alarm, Sdk},
+    },
+    policy::reconcile,
+    runtime::{Error, Next},
+};
+use kvs_sim::metrics::Metric;
+use serde_json::{Value, json};
+
+use crate::support::{Fixture, REGION};
+
+const POLICIES: &str = "kvs-operator.io/v1alpha1/archivepolicies";
+const RECORDINGS: &str = "kvs-operator.io/v1alpha1/recordings";
+const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
+/// When the camera's stream was made.
+const CREATED: i64 = 1_780_000_000_000;
+
+/// The fixture, with one camera's VideoStream and a policy for it.
+pub struct Site {
+    pub fixture: Fixture,
+    pub aws: Sdk,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let aws = Sdk::new(&fixture.connection);
+        let site = Self { fixture, aws };
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "site" } });
+        site.fixture.kubernetes.create("namespaces", namespace);
+        site.camera("door");
+        site.fixture.kubernetes.create(
+            "archivepolicies",
+            json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "ArchivePolicy",
+                    "metadata": { "name": "all", "namespace": "site" },
+                    "spec": { "streamSelector": { "matchLabels": { "record": "yes" } }, "trigger": { "alarm": {} },
+                              "destination": { "s3": { "bucket": "bucket" } } } }),
+        );
+        // The API in memory gives everything the same birthday.
+        site.edit(json!({ "metadata": { "creationTimestamp": site.now().to_string() } }));
+        site
+    }
+
+    /// A VideoStream as its controller leaves it.
+    pub fn camera(&self, name: &str) {
+        let arn = format!("arn:aws:kinesisvideo:{REGION}:123456789012:stream/{name}/{CREATED}");
+        self.fixture.kubernetes.create(
+            "videostreams",
+            json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
+                    "metadata": { "name": name, "namespace": "site", "labels": { "record": "yes" } }, "spec": {},
+                    "status": { "streamARN": arn, "streamName": name, "region": REGION, "dataRetentionInHours": 24 } }),
+        );
+    }
+
+    pub fn now(&self) -> Timestamp {
+        kvs_sim::clock::Clock::now(&*self.fixture.clock)
+    }
+
+    pub fn edit(&self, patch: Value) {
+        self.fixture.kubernetes.change(POLICIES, "site", "all", patch);
+    }
+
+    pub fn edit_camera(&self, patch: Value) {
+        self.fixture.kubernetes.change(STREAMS, "site", "door", patch);
+    }
+
+    /// A user deletes the policy, now.
+    pub fn delete(&self) {
+        self.edit(json!({ "metadata": { "deletionTimestamp": self.now().to_string() } }));
+    }
+
+    pub fn policy(&self) -> Option<ArchivePolicy> {
+        self.fixture.kubernetes.get(POLICIES, "site", "all")
+    }
+
+    pub fn status(&self) -> ArchivePolicyStatus {
+        self.policy().unwrap().status.unwrap()
+    }
+
+    /// Reason and status of `Ready`.
+    pub fn ready(&self) -> (String, String) {
+        let ready = self
+            .status()
+            .conditions
+            .into_iter()
+            .find(|c| c.type_ == "Ready")
+            .unwrap();
+        (ready.reason, ready.status)
+    }
+
+    /// One pass.
+    pub async fn pass(&self) -> Result<Next, Error> {
+        reconcile(Arc::new(self.policy().unwrap()), self.fixture.context.clone()).await
+    }
+
+    /// Time goes on, with or without footage; alarms are evaluated every minute, and somebody looks every 15 s or nobody does.
+    pub async fn go(&self, minutes: usize, footage: bool, watched: bool) {
+        for _ in 0..minutes * 4 {
+            if footage {
+                let metric = Metric {
+                    region: REGION.into(),
+                    namespace: "AWS/KinesisVideo".into(),
+                    name: "PutMedia.IncomingFragments".into(),
+                    dimensions: BTreeMap::from([("StreamName".into(), "door".into())]),
+                };
+                self.fixture.sim.world.metrics.add(metric, self.now(), 5.0);
+            }
+            self.fixture.clock.advance(SignedDuration::from_secs(15));
+            self.fixture.sim.cloudwatch.evaluate().unwrap();
+            if watched {
+                self.pass().await.unwrap();
+                self.answer();
+            }
+        }
+    }
+
+    /// The Recording controller's part, as far as this one needs it: its status answers to the spec.
+    pub fn answer(&self) {
+        for recording in self.recordings() {
+            let patch = json!({ "status": { "observedGeneration": recording.metadata.generation } });
+            self.fixture
+                .kubernetes
+                .change(RECORDINGS, "site", &recording.metadata.name.unwrap(), patch);
+        }
+    }
+
+    /// The Recording controller is done with all of them.
+    pub fn finish(&self) {
+        for recording in self.recordings() {
+            let patch = json!({ "status": { "phase": "Complete", "lastClipTime": self.now().to_string(), "counts": { "lost": 2 } } });
+            self.fixture
+                .kubernetes
+                .change(RECORDINGS, "site", &recording.metadata.name.unwrap(), patch);
+        }
+    }
+
+    pub fn recordings(&self) -> Vec<Recording> {
+        self.fixture.kubernetes.all(RECORDINGS)
+    }
+
+    /// The policy's alarms in AWS.
+    pub async fn alarms(&self) -> Vec<Alarm> {
+        self.aws.describe("kvs-operator/site/all/").await.unwrap()
+    }
+
+    pub async fn alarm(&self) -> Alarm {
+        self.alarms().await.pop().unwrap()
+    }
+
+    /// How often AWS accepted a change by anybody.
+    pub fn changes(&self) -> u64 {
+        let count = |operation: &'static str| {
+            let call = Call {
+                operation,
+                result: "ok",
+            };
+            self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
+        };
+        [
+            "cloudwatch:PutMetricAlarm",
+            "cloudwatch:DeleteAlarms",
+            "cloudwatch:TagResource",
+        ]
+        .map(count)
+        .iter()
+        .sum()
+    }
+
+    pub fn reasons(&self) -> Vec<String> {
+        self.fixture
+            .kubernetes
+            .events()
+            .into_iter()
+            .map(|(reason, _)| reason)
+            .collect()
+    }
+}
