@@ -220,15 +220,6 @@ impl Kubernetes {
         object.map(|object| serde_json::from_value(object).unwrap())
     }
 
-    /// All objects of a collection.
-    pub fn all<K: DeserializeOwned>(&self, collection: &str) -> Vec<K> {
-        let state = self.state.lock().unwrap();
-        let of_collection = state.objects.iter().filter(|(key, _)| key.0 == collection);
-        of_collection
-            .map(|(_, object)| serde_json::from_value(object.clone()).unwrap())
-            .collect()
-    }
-
     /// Reason and note of every Event so far, oldest first.
     pub fn events(&self) -> Vec<(String, String)> {
         let state = self.state.lock().unwrap();
