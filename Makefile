@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # What building and the unit tests need, and what the local cluster needs besides.
-BUILD_PACKAGES := gcc libc6-dev make ca-certificates ffmpeg mkvtoolnix
-NODE_PACKAGES := containerd runc containernetworking-plugins umoci nftables iproute2 iptables openssl curl procps
+BUILD_PACKAGES := gcc libc6-dev make ca-certificates curl ffmpeg mkvtoolnix python3-venv
+NODE_PACKAGES := containerd runc containernetworking-plugins umoci nftables iproute2 iptables openssl procps
 CLUSTER := tools/cluster/cluster.sh
 
 export AWS_EC2_METADATA_DISABLED := true
@@ -16,7 +16,7 @@ export CARGO_TERM_COLOR ?= auto
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
-demo: node-packages cluster ## everything from nothing to clips in S3, on a local cluster; VIDEO=file, KUBE_CONTEXT=name IMAGE=image
+demo: $(if $(KUBE_CONTEXT),packages,node-packages cluster) ## everything from nothing to clips in S3, on a local cluster; VIDEO=file, KUBE_CONTEXT=name IMAGE=image
 	@tools/demo/demo.sh
 
 demo-down: ## remove every trace of the demo
@@ -62,7 +62,9 @@ programs: packages
 packages:
 	@tools/packages.sh $(BUILD_PACKAGES)
 
+# Before anything is built for minutes: network namespaces, mounts and cgroups are root's.
 node-packages: packages
+	@[ "$$(id -u)" = 0 ] || { echo "The local cluster needs root on Linux; make check does not, nor make demo KUBE_CONTEXT=name." >&2; exit 1; }
 	@tools/packages.sh $(NODE_PACKAGES)
 
 cluster:

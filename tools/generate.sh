@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --bin kvs-operator
 mkdir -p crds
-target/debug/kvs-operator crds | awk '
+"${CARGO_TARGET_DIR:-target}/debug/kvs-operator" crds | awk '
   /^---$/ { text = ""; file = ""; next }
   { text = text $0 "\n" }
   /^  name: .*\.kvs-operator\.io$/ { split($2, part, "."); file = "crds/" part[1] ".yaml" }

@@ -50,6 +50,7 @@ pub struct ArchivePolicySpec {
     pub clip: Clip,
     /// How often a Job archives what has become due while a recording lasts, at least 10s. Default 10m.
     #[serde(default = "default_archive_every")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("archiveEvery: at least 10s"))]
     pub archive_every: Span,
     /// Where the footage goes.
     pub destination: Destination,

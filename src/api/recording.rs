@@ -38,6 +38,8 @@ use super::{Clip, Destination, JobTemplate, Span};
         .message("spec.end is set once: a recording that has ended cannot go on; make a new Recording for another span"),
     validation = Rule::new("!has(self.end) || self.start < self.end")
         .message("spec.end must be after spec.start"),
+    validation = Rule::new("has(self.cause) == has(oldSelf.cause)")
+        .message("spec.cause is immutable, it cannot be added or removed: what a recording is in S3 depends on it"),
     validation = Rule::new("has(self.cause) || has(self.end)")
         .message("spec.end is missing: a recording made by hand needs both start and end")
 )]
@@ -72,15 +74,18 @@ pub struct RecordingSpec {
     pub hold_at: Option<MicroTime>,
     /// Why this recording exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.cause is immutable"))]
     pub cause: Option<Cause>,
     /// How often a Job archives what has become due while the recording lasts. Default 10m.
     #[serde(default = "default_archive_every")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("spec.archiveEvery: at least 10s"))]
     pub archive_every: Span,
     /// Where the footage goes.
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.destination is immutable"))]
     pub destination: Destination,
     /// How footage is cut into files.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.clip is immutable"))]
     pub clip: Clip,
     /// How the archive Jobs run, where the policy is gone; a living policy's `job` is used instead.
     #[serde(default)]

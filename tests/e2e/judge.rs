@@ -22,6 +22,8 @@ pub struct Verdict {
     pub frames: BTreeMap<&'static str, usize>,
     /// Files.
     pub files: usize,
+    /// From the first fragment's server time to the last one's, in seconds.
+    pub seconds: i64,
 }
 
 /// Holds a finished recording against the ledger. Panics with the first difference.
@@ -69,6 +71,8 @@ pub fn judge(aws: &Aws, bucket: &str, recording: &Value, work: &Path) -> Verdict
             .map(|(kind, frames)| (*kind, frames.len()))
             .collect(),
         files: files.len(),
+        seconds: (inside[inside.len() - 1].server_timestamp_millis - inside[0].server_timestamp_millis)
+            / 1000,
     }
 }
 

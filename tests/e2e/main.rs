@@ -30,7 +30,8 @@ fn footage_in_alarm_jobs_clips_in_s3() {
     wrong_objects_are_refused();
     objects_become_streams_and_alarms(&aws);
     let recording = an_alarm_is_recorded_through_kills(&aws, &footage);
-    archived_exactly_once(&aws, &recording, work.path());
+    let seconds = archived_exactly_once(&aws, &recording, work.path());
+    assert!(seconds >= 300, "five minutes of server time, not {seconds} s");
     the_policy_tells_how_it_stands();
     let second = deleting_the_policy_drains_it(&aws, &footage);
     archived_exactly_once(&aws, &second, work.path());
@@ -121,6 +122,10 @@ fn objects_become_streams_and_alarms(aws: &Aws) {
         tags.get("kvs-operator.io/name").map(String::as_str),
         Some("north")
     );
+    assert_eq!(
+        tags.get("kvs-operator.io/namespace").map(String::as_str),
+        Some("cameras")
+    );
 }
 
 /// Five and a half minutes of footage; the operator's pod is killed in the middle of the recording, and a Job's pod in the
@@ -150,6 +155,19 @@ fn an_alarm_is_recorded_through_kills(aws: &Aws, footage: &Path) -> Value {
     wait_for("a first slice is archived", 240, || {
         (recording()["status"]["counts"]["fragments"].as_i64() > Some(0)).then_some(())
     });
+
+    wait_for(
+        "the policy shows it: one in alarm, one active, archived through",
+        60,
+        || {
+            let status = get("archivepolicy north")["status"].clone();
+            (status["inAlarm"] == 1
+                && status["activeRecordings"] == 1
+                && status["archivedThrough"].is_string())
+            .then_some(())
+        },
+    );
+    print!("{}", kubectl("get archivepolicies"));
 
     step("The operator's pod is killed");
     let operator =
@@ -207,20 +225,30 @@ fn kill_a_job_in_the_middle(aws: &Aws) {
         "the slice was committed before the kill: {plan}"
     );
     apply(&policy("")).expect("the policy as before");
-    wait_for("the slice is committed by another pod", 240, || {
+    wait_for("the slice is committed", 240, || {
         aws.keys(BUCKET)
             .contains(&plan.replace(".plan.json", ".manifest.json"))
             .then_some(())
     });
+    // Its Job lost a pod, and another one did the work.
+    let lost_a_pod = |job: &Value| job["status"]["failed"].as_i64() >= Some(1) && condition(job, "Complete");
+    wait_for("by another pod of the same Job", 60, || {
+        list("jobs").iter().any(lost_a_pod).then_some(())
+    });
 }
 
-fn archived_exactly_once(aws: &Aws, recording: &Value, work: &Path) {
+/// Returns how many seconds of server time the recording's fragments cover.
+fn archived_exactly_once(aws: &Aws, recording: &Value, work: &Path) -> i64 {
     step("Every packet that KVS persisted inside the recording is in the archive exactly once, in order");
     let verdict = judge::judge(aws, BUCKET, recording, work);
-    println!(
-        "   {} fragments, {:?} frames in {} files",
-        verdict.fragments, verdict.frames, verdict.files
-    );
+    let judge::Verdict {
+        fragments,
+        frames,
+        files,
+        seconds,
+    } = verdict;
+    println!("   {fragments} fragments, {frames:?} frames in {files} files, {seconds} s of server time");
+    seconds
 }
 
 fn the_policy_tells_how_it_stands() {

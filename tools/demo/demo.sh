@@ -46,7 +46,7 @@ run camera put "$footage" --stream front-door --loop "$loops" &
 camera=$!
 
 say "5/6  Footage arrives, the alarm fires, Jobs archive, the camera stops, the recording drains"
-shown="" deadline=$((SECONDS + 240))
+shown="" deadline=$((SECONDS + seconds * loops + 240))
 while [ $SECONDS -lt $deadline ]; do
   now=$(kubectl -n cameras get recordings,jobs --no-headers \
     -o custom-columns='K:.kind,N:.metadata.name,P:.status.phase,S:.status.conditions[?(@.status=="True")].type,C:.status.counts.clips,F:.status.counts.fragments' 2>/dev/null |
@@ -64,7 +64,7 @@ while [ $SECONDS -lt $deadline ]; do
   sleep 1
 done
 [ -n "${camera_done:-}" ] && [ -n "${phases:-}" ] && ! grep -qE 'Active|Draining' <<<"$phases" || {
-  echo "The recording is not complete after four minutes. What there is:" >&2
+  echo "The recording is not complete four minutes after the camera stopped. What there is:" >&2
   kubectl -n cameras describe recordings | tail -40 >&2
   kubectl -n kvs-operator logs deployment/kvs-operator --tail=20 >&2
   exit 1

@@ -9,13 +9,31 @@ kubectl() { command kubectl --context "$KUBE_CONTEXT" "$@"; }
 
 where() { echo "The cluster $KUBE_CONTEXT: kvs-sim and the operator, both from $IMAGE"; }
 
+# Never over an installation that is not the demo's: demo-down removes all of what it finds labelled.
+refuse_a_real_one() {
+  local name
+  for name in kvs-operator cameras kvs-sim; do
+    [ -z "$(kubectl get namespace $name --ignore-not-found -o name)" ] && continue
+    [ -n "$(kubectl get namespace -l kvs-operator.io/demo=true --field-selector metadata.name=$name -o name)" ] && continue
+    echo "The cluster $KUBE_CONTEXT has a namespace $name that is not the demo's: nothing is changed there. Use another cluster." >&2
+    exit 1
+  done
+  if [ -n "$(kubectl get crd recordings.kvs-operator.io --ignore-not-found -o name)" ] &&
+    [ -z "$(kubectl get namespace -l kvs-operator.io/demo=true -o name)" ]; then
+    echo "The cluster $KUBE_CONTEXT has kvs-operator installed already: nothing is changed there. Use another cluster." >&2
+    exit 1
+  fi
+}
+
 start() {
   kubectl version | tail -1
+  refuse_a_real_one
   sed "s|IMAGE|$IMAGE|" tools/demo/kvs-sim.yaml | kubectl apply -f -
   kubectl -n kvs-sim rollout status deployment/kvs-sim --timeout=120s
   local address; address=$(kubectl -n kvs-sim get service kvs-sim -o jsonpath='{.spec.clusterIP}')
   for namespace in kvs-operator cameras; do
     kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f -
+    kubectl label namespace $namespace kvs-operator.io/demo=true --overwrite >/dev/null
     kubectl -n $namespace create secret generic aws --dry-run=client -o yaml \
       --from-literal=AWS_ACCESS_KEY_ID=any --from-literal=AWS_SECRET_ACCESS_KEY=any | kubectl apply -f -
   done
