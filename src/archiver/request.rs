@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::aws::TimestampType;
+
 use crate::api::{Cause, Clip, Counts, Destination, Loss, ObjectRef, Span};
 
 /// The version of this contract.
@@ -54,17 +56,6 @@ pub struct RecordingIdentity {
     /// Where it ends, for a recording made by hand: there the end is part of the identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timestamp>,
-}
-
-/// Which of a fragment's two times is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TimestampType {
-    /// When KVS began to receive it.
-    #[default]
-    ServerTimestamp,
-    /// The camera's clock.
-    ProducerTimestamp,
 }
 
 /// What to do for a recording.

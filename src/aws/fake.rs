@@ -16,14 +16,11 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    AwsError, Fragment, FragmentNumber, Kind, Result, StreamArn,
+    AwsError, Fragment, FragmentNumber, Kind, Result, StreamArn, TimestampType,
     footage::{Footage, Media, Stream},
     objects::{Content, Creation, ListedObject, NewObject, Object, ObjectHead, Objects},
 };
-use crate::{
-    archiver::request::TimestampType,
-    clock::{AwsClock, Clock},
-};
+use crate::clock::{AwsClock, Clock};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,8 +17,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{AwsError, Connection, Fragment, Kind, Result, StreamArn, connect::KinesisVideoThrottling};
-use crate::archiver::request::TimestampType;
+use super::{
+    AwsError, Connection, Fragment, Kind, Result, StreamArn, TimestampType, connect::KinesisVideoThrottling,
+};
 
 /// How many fragments a page of ListFragments asks for. A call costs as many metadata points, of 10,000 a second and stream.
 const PAGE: i64 = 1000;

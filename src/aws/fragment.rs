@@ -7,6 +7,17 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+/// Which of a fragment's two times is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TimestampType {
+    /// When KVS began to receive it.
+    #[default]
+    ServerTimestamp,
+    /// The camera's clock.
+    ProducerTimestamp,
+}
+
 /// A fragment's number: up to 128 decimal digits, which grow in the order in which KVS took the fragments in. It fits no
 /// machine integer, so it is compared as text: by length, then digit by digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -21,6 +21,6 @@ pub use arn::{NotAStreamArn, StreamArn};
 pub use budget::{Call, Calls};
 pub use connect::{Connection, Settings};
 pub use error::{AwsError, Kind, Result};
-pub use fragment::{Fragment, FragmentNumber, NotAFragmentNumber};
+pub use fragment::{Fragment, FragmentNumber, NotAFragmentNumber, TimestampType};
 pub use regions::{Ports, Regions};
 pub use streams::Streams;

@@ -3,6 +3,9 @@
 //! Pure.
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use crate::api::{Recording, labels};
 
 /// An entry may be this late (DESIGN.md section 3).
 const BEHIND: SignedDuration = SignedDuration::from_mins(10);
@@ -19,6 +22,23 @@ pub fn next(old: Option<Timestamp>, now: Timestamp, missing: Option<Timestamp>) 
 /// From when on history is to be read.
 pub fn read_from(checkpoint: Timestamp) -> Timestamp {
     checkpoint - OVERLAP
+}
+
+/// What the checkpoint must be past before a Recording may go: the alarm's entry in history that it is for; its transition, or its
+/// start, where nobody wrote that down.
+pub fn entry(recording: &Recording) -> Timestamp {
+    let written = recording
+        .annotations()
+        .get(labels::ENTRY)
+        .and_then(|entry| entry.parse().ok());
+    let transition = recording
+        .spec
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.transition.as_ref());
+    written
+        .or(transition.map(|t| t.0))
+        .unwrap_or(recording.spec.start.0)
 }
 
 #[cfg(test)]

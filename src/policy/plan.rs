@@ -68,7 +68,7 @@ pub fn remember(policy: &ArchivePolicy, recordings: &[Recording], now: Timestamp
     // A status that was lost: what is in the newest Recording was read.
     let lost = checkpoint
         .is_none()
-        .then(|| recordings.iter().map(recording::entry).max())
+        .then(|| recordings.iter().map(checkpoint::entry).max())
         .flatten();
     let since = match (status.watching_since, checkpoint) {
         (Some(since), _) => since.0,

@@ -187,22 +187,6 @@ pub fn is_finished(recording: &Recording) -> bool {
     matches!(phase, Some(Phase::Complete | Phase::Incomplete))
 }
 
-/// What its policy's checkpoint must be past before it may go.
-pub fn entry(recording: &Recording) -> Timestamp {
-    let written = recording
-        .annotations()
-        .get(labels::ENTRY)
-        .and_then(|entry| entry.parse().ok());
-    let transition = recording
-        .spec
-        .cause
-        .as_ref()
-        .and_then(|cause| cause.transition.as_ref());
-    written
-        .or(transition.map(|t| t.0))
-        .unwrap_or(recording.spec.start.0)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -277,7 +261,7 @@ mod tests {
                 (read.start, read.transition),
                 (at("2026-11-23T17:12:00Z"), at("2026-11-23T17:15:02.123Z"))
             );
-            assert_eq!(entry(&recording), read.transition);
+            assert_eq!(super::super::checkpoint::entry(&recording), read.transition);
             assert_eq!(known(&recording, "another"), None);
             let mut copy = recording;
             copy.metadata.name = Some("mine".into());

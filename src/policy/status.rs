@@ -113,7 +113,7 @@ fn remember(
     let next = checkpoint::next(memory.checkpoint, observed.now, missing);
     let old = status.history_through.as_ref().map(|t| t.0);
     let wanted = old.is_none_or(|old| {
-        let waits = |r| (old..next).contains(&recording::entry(r));
+        let waits = |r| (old..next).contains(&checkpoint::entry(r));
         next.duration_since(old) >= STEP || observed.recordings.iter().any(waits)
     });
     if wanted {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::{ArchivePolicy, JobTemplate, Recording, labels},
     aws::{AwsError, streams::StreamStatus},
+    policy::checkpoint,
     runtime::{Context, Error, Result, error::chain},
 };
 
@@ -106,23 +107,9 @@ fn checkpoint(recording: &Recording, policy: Option<&ArchivePolicy>) -> Checkpoi
         .as_ref()
         .and_then(|status| status.history_through.as_ref());
     match through {
-        Some(through) if through.0 > entry(recording) => Checkpoint::Past,
+        Some(through) if through.0 > checkpoint::entry(recording) => Checkpoint::Past,
         _ => Checkpoint::Behind,
     }
-}
-
-/// The alarm's entry in history that the recording is for; its transition, or its start, where nobody wrote that down.
-fn entry(recording: &Recording) -> Timestamp {
-    let written = recording
-        .annotations()
-        .get(labels::ENTRY)
-        .and_then(|entry| entry.parse().ok());
-    let transition = recording
-        .spec
-        .cause
-        .as_ref()
-        .and_then(|cause| cause.transition.as_ref());
-    written.unwrap_or_else(|| transition.unwrap_or(&recording.spec.start).0)
 }
 
 /// The stream, asked for at most once a minute.
