@@ -6,6 +6,8 @@ SHELL := /bin/bash
 # What building and the unit tests need, and what the local cluster needs besides.
 BUILD_PACKAGES := gcc libc6-dev make ca-certificates curl ffmpeg mkvtoolnix python3-venv
 NODE_PACKAGES := containerd runc containernetworking-plugins umoci nftables iproute2 iptables openssl procps
+# Tests of whole flows on kvs-sim.
+FLOWS := archive policy recording stream
 CLUSTER := tools/cluster/cluster.sh
 
 export AWS_EC2_METADATA_DISABLED := true
@@ -36,6 +38,8 @@ check: packages ## formatting, lints, unit tests, generated files, chart: minute
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	cargo test --locked --workspace
+	@# The same under the worst answer to everything that AWS leaves open.
+	KVS_SIM_PROFILE=hostile cargo test --locked $(foreach flow,$(FLOWS),--test $(flow))
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps --quiet
 	$(MAKE) --no-print-directory chart
 	@echo "make check: all is well"

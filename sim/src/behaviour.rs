@@ -124,6 +124,15 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
+    /// The profile of that name: `aws` or `hostile`.
+    pub fn profile(name: &str) -> Option<Self> {
+        match name {
+            "aws" => Some(Self::default()),
+            "hostile" => Some(Self::hostile()),
+            _ => None,
+        }
+    }
+
     /// The worst answer to each question.
     pub fn hostile() -> Self {
         Self {

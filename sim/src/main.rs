@@ -56,8 +56,8 @@ struct Serve {
     #[arg(long)]
     early_evaluation: bool,
     /// How to answer what AWS leaves open: as it was seen to do, or the worst of everything.
-    #[arg(long, value_enum, default_value_t = Profile::Aws)]
-    profile: Profile,
+    #[arg(long, env = "KVS_SIM_PROFILE", value_name = "aws|hostile", default_value = "aws", value_parser = profile)]
+    profile: Behaviour,
     /// A file that changes some of the profile's answers: a JSON object with fields of /_kvs-sim/behaviour.
     #[arg(long, value_name = "FILE")]
     behaviour: Option<PathBuf>,
@@ -69,18 +69,9 @@ struct Serve {
     faults: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Profile {
-    Aws,
-    Hostile,
-}
-
 impl Serve {
     fn settings(&self) -> anyhow::Result<Settings> {
-        let mut behaviour = match self.profile {
-            Profile::Aws => Behaviour::default(),
-            Profile::Hostile => Behaviour::hostile(),
-        };
+        let mut behaviour = self.profile.clone();
         if let Some(file) = &self.behaviour {
             let json = std::fs::read(file).with_context(|| file.display().to_string())?;
             behaviour = behaviour
@@ -146,6 +137,10 @@ async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+}
+
+fn profile(name: &str) -> Result<Behaviour, String> {
+    Behaviour::profile(name).ok_or_else(|| "must be aws or hostile".into())
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -63,10 +63,8 @@ pub async fn handle(services: &Services, request: Request) -> Response {
             Err(error) => answer(StatusCode::BAD_REQUEST, format!("not a behaviour: {error}\n")),
         },
         (&Method::PUT, "behaviour") => {
-            let behaviour = match query.get("profile").map(String::as_str) {
-                Some("aws") => Behaviour::default(),
-                Some("hostile") => Behaviour::hostile(),
-                _ => return answer(StatusCode::BAD_REQUEST, "profile is aws or hostile\n"),
+            let Some(behaviour) = query.get("profile").and_then(|name| Behaviour::profile(name)) else {
+                return answer(StatusCode::BAD_REQUEST, "profile is aws or hostile\n");
             };
             world.set_behaviour(behaviour);
             json(&*world.behaviour())

@@ -191,6 +191,13 @@ impl Known {
             .is_none_or(|object| object.made.is_none())
     }
 
+    /// The ARN of the stream that was made for the object a moment ago: it may not show yet.
+    pub fn made_lately(&self, object: &str, now: Timestamp) -> Option<String> {
+        let objects = locked(&self.objects);
+        let (made, _, at) = objects.get(object)?.made.as_ref()?;
+        (!older(*at, MADE, now)).then(|| made.clone())
+    }
+
     /// The tags that the stream of that ARN was made with a moment ago.
     pub fn made_with(&self, object: &str, arn: &str, now: Timestamp) -> Option<Tags> {
         let objects = locked(&self.objects);

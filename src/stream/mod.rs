@@ -89,9 +89,12 @@ pub async fn reconcile(object: Arc<VideoStream>, context: Arc<Context>, known: A
 
 /// Everything that can fail; how far it came is in `pass`.
 async fn attempt(object: &VideoStream, context: &Context, known: &Known, pass: &mut Pass) -> Result<()> {
-    let desired = &*pass
-        .desired
-        .insert(Desired::of(object, &context.cluster_id, &context.region)?);
+    let mut desired = Desired::of(object, &context.cluster_id, &context.region)?;
+    // The status of an object whose stream was just made may not say so yet.
+    if desired.known_arn.is_none() {
+        desired.known_arn = known.made_lately(&desired.key(), context.clock.node().now());
+    }
+    let desired = &*pass.desired.insert(desired);
     let assumed = observe::assume(context, known, object, desired)
         .await?
         .map(|observed| {

@@ -67,7 +67,11 @@ fn values(status: &mut VideoStreamStatus, pass: &Pass, desired: &Desired, plan: 
     match (&plan.step, seen) {
         (Step::Suspended | Step::LetGo(_), _) => return,
         // A stream that we made, and that AWS does not show yet.
-        (Step::Wait(_), None) => return,
+        (Step::Wait(_), None) => {
+            status.stream_arn = desired.known_arn.clone();
+            status.stream_status = Some("CREATING".into());
+            return;
+        }
         (Step::Blocked(_), _) | (_, None) => forget(status),
         (_, Some(stream)) => know(status, stream),
     }

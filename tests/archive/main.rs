@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod judge;
+#[path = "../support/profile.rs"]
+mod profile;
 mod sim;
 
 use std::{collections::BTreeMap, process::Output};

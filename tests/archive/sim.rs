@@ -45,7 +45,7 @@ pub struct Sim {
 
 impl Sim {
     pub async fn start() -> Self {
-        Self::start_with(Behaviour::default()).await
+        Self::start_with(crate::profile::behaviour()).await
     }
 
     /// With other answers to what AWS leaves open.

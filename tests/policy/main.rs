@@ -100,8 +100,11 @@ async fn footage_becomes_a_recording_that_ends_when_it_stops() {
                 .unwrap()
                 .0
     );
+    let mut reasons = site.reasons();
+    // Where the level is seen before history has the entry, the entry moves what is held by some ms, and says so.
+    reasons.dedup();
     assert_eq!(
-        site.reasons(),
+        reasons,
         [
             "AlarmCreated",
             "RecordingStarted",

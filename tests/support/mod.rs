@@ -9,6 +9,7 @@
 )]
 
 pub mod kubernetes;
+mod profile;
 
 use std::{
     sync::{
@@ -100,7 +101,11 @@ impl Fixture {
     pub async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
         // Not at a whole second: what is written to Kubernetes is.
         let clock = Arc::new(Hand(AtomicI64::new(1_790_000_000_123)));
-        let sim = Services::open(World::new(clock.clone(), Settings::default())).unwrap();
+        let settings = Settings {
+            behaviour: profile::behaviour(),
+            ..Settings::default()
+        };
+        let sim = Services::open(World::new(clock.clone(), settings)).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(sim.clone().serve(listener));
