@@ -33,4 +33,6 @@ pub enum Command {
     Import(Import),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Print the JSON schemas of the documents in an archive: one JSON object, a document's name to its schema.
+    Schemas,
 }

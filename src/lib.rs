@@ -2,6 +2,7 @@
 
 pub mod alarms;
 pub mod api;
+pub mod archive;
 pub mod archiver;
 pub mod aws;
 pub mod cli;

@@ -4,7 +4,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use kvs_operator::{
-    api,
+    api, archive,
     archiver::{self, command::ArchiveArgs},
     cli::{Cli, Command},
     config::Config,
@@ -22,6 +22,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Archive(args) => return Ok(archive(*args)),
         Command::Import(args) => import(args)?,
         Command::Crds => print_crds()?,
+        Command::Schemas => print_schemas()?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,6 +54,11 @@ fn print_crds() -> anyhow::Result<()> {
         print(&format!("---\n{}", serde_saphyr::to_string(&crd)?))?;
     }
     Ok(())
+}
+
+fn print_schemas() -> anyhow::Result<()> {
+    let schemas: std::collections::BTreeMap<_, _> = archive::schema::schemas().into();
+    print(&format!("{}\n", serde_json::to_string_pretty(&schemas)?))
 }
 
 /// Writes to standard output. A closed pipe (`kvs-operator crds | head`) ends the program well.

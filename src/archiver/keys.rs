@@ -43,14 +43,8 @@ pub enum File {
 impl Layout {
     /// The place of this recording of this stream under `prefix` (may be empty).
     pub fn new(prefix: &str, stream: &StreamArn, recording: &RecordingIdentity) -> Self {
-        let prefix = prefix.trim_matches('/');
-        let prefix = if prefix.is_empty() {
-            String::new()
-        } else {
-            format!("{prefix}/")
-        };
         Self {
-            prefix,
+            prefix: with_slash(prefix),
             stream: stream.clone(),
             recording: folder_name(stream, recording),
         }
@@ -58,16 +52,7 @@ impl Layout {
 
     /// The folder of plans, manifests and root, with a slash at its end.
     pub fn folder(&self) -> String {
-        let Self {
-            prefix,
-            stream,
-            recording,
-        } = self;
-        format!(
-            "{prefix}_kvs/{}-{}/{recording}/",
-            stream.name(),
-            stream.creation_millis()
-        )
+        format!("{}{}/", stream_folder(&self.prefix, &self.stream), self.recording)
     }
 
     /// The key of a plan, a manifest or the root.
@@ -134,6 +119,20 @@ impl Layout {
             add(&mut hash, part);
         }
         FootageIdBuilder(hash)
+    }
+}
+
+/// The folder of all documents of a stream under `prefix` (may be empty), with a slash at its end.
+pub fn stream_folder(prefix: &str, stream: &StreamArn) -> String {
+    let (prefix, name, creation) = (with_slash(prefix), stream.name(), stream.creation_millis());
+    format!("{prefix}_kvs/{name}-{creation}/")
+}
+
+/// A prefix with one slash at its end; an empty one stays empty.
+pub fn with_slash(prefix: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! ListFragments. So nothing in it depends on when, where or how often it is tried.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,7 +35,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(24);
 const TOLERANCE_MS: i64 = 250;
 
 /// The document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
     /// The document's version.
@@ -72,7 +73,7 @@ pub struct Plan {
 }
 
 /// Which piece of work a plan or manifest is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Work {
     /// The window [from, through) of the recording's kind of time.
@@ -109,7 +110,7 @@ impl Work {
 }
 
 /// Fragments for one file (more, where the codec changes in between).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Chunk {
     /// The camera's clock is more than 24 h off: the day in the key is the server's.
@@ -120,7 +121,7 @@ pub struct Chunk {
 }
 
 /// A span of the camera's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hole {
     /// Where it begins.
@@ -130,7 +131,7 @@ pub struct Hole {
 }
 
 /// A span of the recording's kind of time whose footage was lost before it could be listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LostSpan {
     /// Its start, inclusive.
@@ -142,7 +143,7 @@ pub struct LostSpan {
 }
 
 /// A fragment that is lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LostFragment {
     /// The fragment.

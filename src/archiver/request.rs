@@ -4,6 +4,7 @@
 //! Data only. Versioned: a writer that knows less refuses what it does not know.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::aws::TimestampType;
@@ -41,7 +42,7 @@ pub struct ArchiveRequest {
 }
 
 /// What makes a recording this one and no other: its folder in S3 derives from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecordingIdentity {
     /// The namespace; empty without Kubernetes.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     api::{Clip, Container, Destination, ObjectRef, S3Destination, Span},
+    archive::schema,
     aws::{
         Fragment, FragmentNumber, Kind,
         fake::{FakeClock, FakeFootage, FakeObjects, FakeStream, Fate, Misbehaviour, matroska},
@@ -193,6 +194,9 @@ impl World {
     fn judge(&self) -> Verdict {
         let objects = self.objects();
         let mut verdict = Verdict::default();
+        for (key, bytes) in &objects {
+            schema::check(key, bytes);
+        }
         for manifest in self.manifests() {
             assert_eq!(manifest.counts, manifest.counted());
             let mut inside: Vec<Vec<&FragmentNumber>> = vec![vec![]; manifest.objects.len()];

@@ -5,10 +5,11 @@
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Which of a fragment's two times is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TimestampType {
     /// When KVS began to receive it.
@@ -20,8 +21,8 @@ pub enum TimestampType {
 
 /// A fragment's number: up to 128 decimal digits, which grow in the order in which KVS took the fragments in. It fits no
 /// machine integer, so it is compared as text: by length, then digit by digit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FragmentNumber(Box<str>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+pub struct FragmentNumber(#[schemars(regex(pattern = "^[0-9]{1,128}$"))] Box<str>);
 
 /// Why a text is not a fragment number.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +89,7 @@ impl<'de> Deserialize<'de> for FragmentNumber {
 }
 
 /// A fragment as ListFragments tells of it. KVS's times have milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fragment {
     /// Its number.
