@@ -13,7 +13,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check check-and-clients clients e2e generate chart packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e bench generate chart packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -49,6 +49,9 @@ clients: programs ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SD
 
 e2e: node-packages cluster ## the whole flow on a real cluster
 	@tools/e2e.sh
+
+bench: packages ## what the project promises to be, measured, as a table; fails where a bound is broken. BENCH="NAME..." for some
+	@tools/bench.sh $(BENCH)
 
 generate: ## the CRDs from the types
 	@tools/generate.sh

@@ -5,6 +5,7 @@
 //! not a common bug.
 
 pub mod behaviour;
+pub mod calls;
 pub mod camera;
 pub mod clock;
 pub mod cloudwatch;

@@ -1,5 +1,5 @@
-//! What the simulator itself offers, beside the simulated services: its ledger, faults on demand, and the answers to what AWS
-//! leaves open.
+//! What the simulator itself offers, beside the simulated services: its ledger, counts of calls, faults on demand, and the
+//! answers to what AWS leaves open.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,7 @@ pub const PREFIX: &str = "/_kvs-sim/";
 const HELP: &str = "\
 GET    /_kvs-sim/health
 GET    /_kvs-sim/ledger?stream=NAME   what PutMedia persisted, a fragment a line
+GET    /_kvs-sim/calls                how often each operation was called, and its bytes
 GET    /_kvs-sim/faults               the rules, and how often each has struck
 POST   /_kvs-sim/faults               add a rule, or a list of rules
 DELETE /_kvs-sim/faults               drop all rules
@@ -42,6 +43,7 @@ pub async fn handle(services: &Services, request: Request) -> Response {
     match (&parts.method, path) {
         (&Method::GET, "health") => answer(StatusCode::OK, "ok\n"),
         (&Method::GET, "ledger") => services.kvs.ledger(query.get("stream").cloned()),
+        (&Method::GET, "calls") => json(&services.calls.all()),
         (&Method::GET, "faults") => json(&world.faults.states()),
         (&Method::POST, "faults") => match rules(&body) {
             Ok(rules) => {

@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::net::TcpListener;
 
 use crate::{
+    calls::{self, Calls},
     cloudwatch::CloudWatch,
     faults::{self, Target, Words},
     http::{Body, Request, Response, stamp},
@@ -39,6 +40,8 @@ pub struct Services {
     pub cloudwatch: Arc<CloudWatch>,
     /// S3.
     pub s3: Arc<S3>,
+    /// How often each operation was called.
+    pub calls: Calls,
     requests: AtomicU64,
 }
 
@@ -49,6 +52,7 @@ impl Services {
             kvs: Kvs::open(world.clone())?,
             cloudwatch: CloudWatch::open(world.clone())?,
             s3: S3::open(world.clone())?,
+            calls: Calls::default(),
             world,
             requests: AtomicU64::new(1),
         }))
@@ -109,15 +113,26 @@ fn to(parts: &Parts) -> To {
 async fn route(services: &Services, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let to = to(&parts);
-    if to == To::Own || services.world.faults.is_empty() {
-        return perform(services, to, Request::from_parts(parts, body)).await;
-    }
-    match with_faults(services, to, parts, body).await {
-        Ok(response) => response,
-        Err(error) => own::answer(
-            StatusCode::BAD_REQUEST,
-            format!("the request cannot be read: {error}\n"),
-        ),
+    let operation = match to {
+        To::Own => None,
+        To::Kvs => Target::kvs(&parts, b"").operation,
+        To::CloudWatch => Target::by_operation(&parts, b"").operation,
+        To::S3 => Target::s3(&parts).operation,
+    };
+    let count = operation.map(|operation| services.calls.begin(&operation, &parts.headers));
+    let response = if to == To::Own || services.world.faults.is_empty() {
+        perform(services, to, Request::from_parts(parts, body)).await
+    } else {
+        with_faults(services, to, parts, body)
+            .await
+            .unwrap_or_else(|error| {
+                let text = format!("the request cannot be read: {error}\n");
+                own::answer(StatusCode::BAD_REQUEST, text)
+            })
+    };
+    match count {
+        Some(count) => calls::counted(response, count),
+        None => response,
     }
 }
 
