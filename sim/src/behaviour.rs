@@ -47,6 +47,16 @@ pub struct Behaviour {
     pub history_data_characters: usize,
     /// Whether DescribeAlarms leaves DatapointsToAlarm out where it equals EvaluationPeriods.
     pub datapoints_to_alarm_omitted: bool,
+    /// EventBridge and SNS: how long (ms) a delivery takes at most; each takes its own time, so they come in any order.
+    pub delivery_at_most_millis: i64,
+    /// EventBridge and SNS: one of so many deliveries comes twice; 0: none.
+    pub delivery_twice_one_in: u64,
+    /// EventBridge and SNS: one of so many deliveries never comes; 0: none.
+    pub delivery_lost_one_in: u64,
+    /// Whether ReceiveMessage gives messages in another order than they came in.
+    pub queue_shuffled: bool,
+    /// ReceiveMessage: one of so many messages is not hidden when it is received, and so comes twice; 0: none.
+    pub queue_twice_one_in: u64,
 }
 
 /// How long after it was persisted a fragment is listed: each its own time, so a later one may come before an earlier.
@@ -119,6 +129,11 @@ impl Default for Behaviour {
             history_missing_one_in: 0,
             history_data_characters: 4095,
             datapoints_to_alarm_omitted: false,
+            delivery_at_most_millis: 0,
+            delivery_twice_one_in: 0,
+            delivery_lost_one_in: 0,
+            queue_shuffled: false,
+            queue_twice_one_in: 0,
         }
     }
 }
@@ -160,6 +175,12 @@ impl Behaviour {
             history_missing_one_in: 0,
             history_data_characters: 4095,
             datapoints_to_alarm_omitted: true,
+            delivery_at_most_millis: 60_000,
+            delivery_twice_one_in: 3,
+            // AWS guarantees alarms' events in one place of its documentation and calls them best effort in another.
+            delivery_lost_one_in: 4,
+            queue_shuffled: true,
+            queue_twice_one_in: 5,
         }
     }
 

@@ -14,13 +14,17 @@ pub type Response = axum::http::Response<Body>;
 
 /// The region in the signature's credential scope (`Credential=KEY/DATE/REGION/SERVICE/aws4_request`).
 pub fn region(headers: &HeaderMap) -> String {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.split("Credential=").nth(1))
-        .and_then(|v| v.split('/').nth(2))
-        .unwrap_or(DEFAULT_REGION)
-        .to_owned()
+    scope(headers, 2).unwrap_or(DEFAULT_REGION).to_owned()
+}
+
+/// The service in the signature's credential scope.
+pub fn service(headers: &HeaderMap) -> Option<&str> {
+    scope(headers, 3)
+}
+
+fn scope(headers: &HeaderMap, part: usize) -> Option<&str> {
+    let signature = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    signature.split("Credential=").nth(1)?.split('/').nth(part)
 }
 
 /// A Date header from the simulator's own clock, and a request id.

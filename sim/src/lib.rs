@@ -1,5 +1,5 @@
 //! kvs-sim: simulated AWS for video archives, in one process on one endpoint: Kinesis Video Streams with real media,
-//! CloudWatch alarms and S3.
+//! CloudWatch alarms, S3, and EventBridge, SQS and SNS as far as alarms need them.
 //!
 //! It shares no code with the operator, above all none for media: what simulator and archiver agree on is AWS's behaviour,
 //! not a common bug.
@@ -9,13 +9,19 @@ pub mod calls;
 pub mod camera;
 pub mod clock;
 pub mod cloudwatch;
+pub mod delivery;
+pub mod events;
 pub mod faults;
 pub mod histogram;
 pub mod http;
+pub mod id;
 pub mod kvs;
+pub mod log;
 pub mod metrics;
 pub mod own;
 pub mod s3;
 pub mod serve;
+pub mod sns;
+pub mod sqs;
 pub mod wire;
 pub mod world;

@@ -22,7 +22,7 @@ Examples:
   kvs-sim put video.mp4 --stream cam
   curl $AWS_ENDPOINT_URL/_kvs-sim/      what else it offers: its ledger, faults on demand, ...";
 
-/// Simulated AWS for video archives: Kinesis Video Streams with real media, CloudWatch alarms and S3 on one endpoint.
+/// Simulated AWS for video archives: Kinesis Video Streams with real media, CloudWatch alarms with their events, S3, on one endpoint.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {

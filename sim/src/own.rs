@@ -76,11 +76,19 @@ pub async fn handle(services: &Services, request: Request) -> Response {
 }
 
 /// Rules from JSON: one or a list.
-pub fn rules(json: &[u8]) -> serde_json::Result<Vec<Rule>> {
-    if json.trim_ascii_start().starts_with(b"[") {
-        return serde_json::from_slice(json);
+///
+/// # Errors
+/// The JSON is no rule, or a rule could never do anything.
+pub fn rules(json: &[u8]) -> anyhow::Result<Vec<Rule>> {
+    let rules: Vec<Rule> = if json.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice(json)?
+    } else {
+        vec![serde_json::from_slice(json)?]
+    };
+    for rule in &rules {
+        rule.check().map_err(anyhow::Error::msg)?;
     }
-    Ok(vec![serde_json::from_slice(json)?])
+    Ok(rules)
 }
 
 /// An answer in plain text.

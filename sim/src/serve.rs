@@ -1,5 +1,5 @@
-//! One endpoint for all services: which service a request is for is read off its path and headers, not off its signature
-//! (all three Kinesis Video services sign alike).
+//! One endpoint for all services: which service a request is for is read off its path and headers, and only for forms off its
+//! signature (all three Kinesis Video services sign alike).
 
 use std::{
     future::IntoFuture,
@@ -21,12 +21,15 @@ use tokio::net::TcpListener;
 use crate::{
     calls::{self, Calls},
     cloudwatch::CloudWatch,
+    events::Events,
     faults::{self, Target, Words},
-    http::{Body, Request, Response, stamp},
+    http::{Body, Request, Response, service, stamp},
     kvs::Kvs,
     own,
     s3::S3,
-    world::World,
+    sns::Sns,
+    sqs::Sqs,
+    world::{ACCOUNT, World},
 };
 
 /// All simulated services.
@@ -42,15 +45,27 @@ pub struct Services {
     pub s3: Arc<S3>,
     /// How often each operation was called.
     pub calls: Calls,
+    /// EventBridge.
+    pub events: Arc<Events>,
+    /// SQS.
+    pub sqs: Arc<Sqs>,
+    /// SNS.
+    pub sns: Arc<Sns>,
     requests: AtomicU64,
 }
 
 impl Services {
     /// All services, with what `world.settings.data` keeps of an earlier life.
     pub fn open(world: Arc<World>) -> anyhow::Result<Arc<Self>> {
+        let sqs = Sqs::open(world.clone())?;
+        let sns = Sns::open(world.clone(), sqs.clone())?;
+        let events = Events::open(world.clone(), sqs.clone(), sns.clone())?;
         Ok(Arc::new(Self {
             kvs: Kvs::open(world.clone())?,
-            cloudwatch: CloudWatch::open(world.clone())?,
+            cloudwatch: CloudWatch::open(world.clone(), events.clone(), sns.clone())?,
+            events,
+            sqs,
+            sns,
             s3: S3::open(world.clone())?,
             calls: Calls::default(),
             world,
@@ -86,6 +101,9 @@ enum To {
     Own,
     Kvs,
     CloudWatch,
+    Events,
+    Sqs,
+    Sns,
     S3,
 }
 
@@ -102,9 +120,20 @@ fn to(parts: &Parts) -> To {
         To::Kvs
     } else if path.starts_with("/service/GraniteServiceVersion20100801/")
         || target.starts_with("GraniteServiceVersion20100801.")
-        || (Target::is_form(parts) && path == "/")
     {
         To::CloudWatch
+    } else if target.starts_with("AWSEvents.") {
+        To::Events
+    } else if target.starts_with("AmazonSQS.") {
+        To::Sqs
+    } else if Target::is_form(parts) && (path == "/" || path.starts_with(&format!("/{ACCOUNT}/"))) {
+        // A form names its operation in its body only; the service is the one that it is signed for.
+        match service(&parts.headers) {
+            Some("sqs") => To::Sqs,
+            Some("sns") => To::Sns,
+            _ if path != "/" => To::Sqs,
+            _ => To::CloudWatch,
+        }
     } else {
         To::S3
     }
@@ -116,7 +145,7 @@ async fn route(services: &Services, request: Request) -> Response {
     let operation = match to {
         To::Own => None,
         To::Kvs => Target::kvs(&parts, b"").operation,
-        To::CloudWatch => Target::by_operation(&parts, b"").operation,
+        To::CloudWatch | To::Events | To::Sqs | To::Sns => Target::by_operation(&parts, b"").operation,
         To::S3 => Target::s3(&parts).operation,
     };
     let count = operation.map(|operation| services.calls.begin(&operation, &parts.headers));
@@ -142,6 +171,9 @@ async fn perform(services: &Services, to: To, request: Request) -> Response {
         To::Kvs => services.kvs.clone().handle(request).await,
         To::CloudWatch => services.cloudwatch.clone().handle(request).await,
         To::S3 => services.s3.clone().handle(request).await,
+        To::Events => services.events.clone().handle(request).await,
+        To::Sqs => services.sqs.clone().handle(request).await,
+        To::Sns => services.sns.clone().handle(request).await,
     }
 }
 
@@ -163,7 +195,9 @@ async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> a
     let (target, words) = match to {
         To::Kvs => (Target::kvs(&parts, &known), Words::Kvs),
         To::S3 => (Target::s3(&parts), Words::S3),
-        To::CloudWatch | To::Own => (Target::by_operation(&parts, &known), Words::ByOperation),
+        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Own => {
+            (Target::by_operation(&parts, &known), Words::ByOperation)
+        }
     };
     let mut request = Request::from_parts(parts.clone(), body);
     match services.world.faults.strike(&target) {

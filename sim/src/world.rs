@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use crate::{
@@ -63,6 +63,8 @@ pub struct World {
     pub settings: Settings,
     /// Faults on demand.
     pub faults: Faults,
+    /// Deliveries of EventBridge and SNS so far, in this life.
+    pub deliveries: AtomicU64,
     behaviour: Mutex<Arc<Behaviour>>,
 }
 
@@ -74,6 +76,7 @@ impl World {
             metrics: Metrics::default(),
             faults: Faults::new(settings.faults.clone()),
             behaviour: Mutex::new(Arc::new(settings.behaviour.clone())),
+            deliveries: AtomicU64::new(0),
             settings,
         })
     }

@@ -9,12 +9,14 @@ use kvs_sim::{
     clock::System,
     cloudwatch::CloudWatch,
     http::{Body, Response},
+    serve::Services,
     world::{Settings, World},
 };
 use serde_json::json;
 
 fn open() -> Arc<CloudWatch> {
-    CloudWatch::open(World::new(Arc::new(System), Settings::default())).unwrap()
+    let services = Services::open(World::new(Arc::new(System), Settings::default())).unwrap();
+    services.cloudwatch.clone()
 }
 
 async fn text(response: Response) -> (StatusCode, String) {

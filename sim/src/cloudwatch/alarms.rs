@@ -180,7 +180,12 @@ impl CloudWatch {
             ..alarm
         };
         let item = Item::configuration_update(&alarm, what, now)?;
-        book.commit(vec![Change::Alarm(Box::new(alarm)), Change::Happened(item)])
+        book.commit(vec![
+            Change::Alarm(Box::new(alarm.clone())),
+            Change::Happened(item),
+        ])?;
+        self.announce_configuration(&alarm, what, now);
+        Ok(())
     }
 
     /// DeleteAlarms.
@@ -195,15 +200,18 @@ impl CloudWatch {
         let alarms = found(&book, region, &names.alarm_names)?;
         deletable(&book, region, &alarms)?;
         let mut changes = vec![];
-        for alarm in alarms {
+        for alarm in &alarms {
             changes.push(Change::Gone(alarm.id.clone()));
             changes.push(Change::Happened(Item::configuration_update(
-                &alarm,
+                alarm,
                 Configured::Delete,
                 now,
             )?));
         }
         book.commit(changes)?;
+        for alarm in &alarms {
+            self.announce_configuration(alarm, Configured::Delete, now);
+        }
         Ok(empty())
     }
 

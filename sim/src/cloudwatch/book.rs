@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     history::Item,
-    log::Log,
     model::{Alarm, AlarmId},
 };
-use crate::wire::Fault;
+use crate::{log::Log, wire::Fault};
 
 /// How long AWS keeps history.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);

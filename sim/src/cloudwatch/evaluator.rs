@@ -1,6 +1,6 @@
 //! The evaluator: every minute, or every few seconds, all alarms against the metrics.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::MutexGuard, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,11 +8,14 @@ use super::{
     CloudWatch,
     evaluate::{self, Comparison, Missing, Rule, Slot},
     math::{self, Inputs},
-    model::{Alarm, MetricAlarm, MetricDataQuery, MetricStat, StateValue},
+    model::{Alarm, AlarmId, MetricAlarm, MetricDataQuery, MetricStat, StateValue},
     reason::{self, About},
     statistics,
 };
-use crate::wire::Fault;
+use crate::{
+    faults::{self, Inside},
+    wire::Fault,
+};
 
 /// How often the running task looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
@@ -22,6 +25,9 @@ const EARLY: i64 = 5;
 const SECOND: i64 = 4;
 /// How much older the query in a reason is than the history item that quotes it.
 const QUERY_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(23);
+
+/// The longest (ms) that a rule keeps a change of state back: a month.
+const LONGEST_HOLD: u64 = 30 * 24 * 3_600_000;
 
 impl CloudWatch {
     /// Evaluates alarms for as long as the future lives.
@@ -57,8 +63,12 @@ impl CloudWatch {
         let alarms: Vec<Alarm> = self.book().all().cloned().collect();
         for alarm in alarms {
             let Some((value, reason, data)) = self.verdict(&alarm, now)? else {
+                self.held().remove(&alarm.id);
                 continue;
             };
+            if self.holds(&alarm.id, now) {
+                continue;
+            }
             let mut book = self.book();
             // The alarm may have changed meanwhile; then the next evaluation judges it.
             if book.alarm(&alarm.id) == Some(&alarm) {
@@ -66,6 +76,31 @@ impl CloudWatch {
             }
         }
         Ok(())
+    }
+
+    /// Whether a rule keeps an alarm's change of state back. What goes back meanwhile never was.
+    fn holds(&self, id: &AlarmId, now: Timestamp) -> bool {
+        let mut held = self.held();
+        match held.get(id) {
+            Some(until) if now < *until => return true,
+            Some(_) => {
+                held.remove(id);
+                return false;
+            }
+            None => {}
+        }
+        match self.world.faults.strike_inside(Inside::AlarmEvaluation, &id.name) {
+            Some(faults::Fault::Delay { millis }) => {
+                let until = now + std::time::Duration::from_millis(millis.min(LONGEST_HOLD));
+                held.insert(id.clone(), until);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<AlarmId, Timestamp>> {
+        self.held.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// The state that an alarm should change to, with reason and reason data.

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::wire::{Fault, Time, int, tree, typed};
 
+/// As long (ms) as history is kept: what comes later never comes.
+const KEPT_MILLIS: i64 = 30 * 24 * 3_600_000;
+
 /// One item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
@@ -28,6 +31,9 @@ pub struct Item {
     pub summary: String,
     /// For programs: JSON.
     pub data: String,
+    /// How much later (ms) it is listed.
+    #[serde(default)]
+    pub late_millis: u64,
 }
 
 /// What an item tells of.
@@ -37,6 +43,8 @@ pub enum ItemKind {
     ConfigurationUpdate,
     /// Its state changed.
     StateUpdate,
+    /// An action was run.
+    Action,
 }
 
 /// What was done to an alarm's definition.
@@ -87,6 +95,7 @@ impl Item {
                 new.value.as_str()
             ),
             data: serde_json::to_string(&data)?,
+            late_millis: 0,
         })
     }
 
@@ -106,7 +115,33 @@ impl Item {
             kind: ItemKind::ConfigurationUpdate,
             summary: format!("Alarm \"{}\" {done}", alarm.id.name),
             data: data.to_string(),
+            late_millis: 0,
         })
+    }
+
+    /// An action that was run, or failed.
+    pub fn action(alarm: &Alarm, arn: &str, failed: Option<&str>, at: Timestamp) -> Self {
+        let data = serde_json::json!({
+            "version": "1.0",
+            "actionState": if failed.is_some() { "Failed" } else { "Succeeded" },
+            "stateUpdateTimestamp": alarm.state.updated.as_millisecond(),
+            "notificationResource": arn,
+            "error": failed,
+        });
+        let done = if failed.is_some() {
+            "Failed to execute"
+        } else {
+            "Successfully executed"
+        };
+        Self {
+            alarm: alarm.id.clone(),
+            alarm_kind: alarm.kind(),
+            at,
+            kind: ItemKind::Action,
+            summary: format!("{done} action {arn}"),
+            data: data.to_string(),
+            late_millis: 0,
+        }
     }
 }
 
@@ -213,7 +248,7 @@ impl CloudWatch {
         let mut book = self.book();
         book.forget(now);
         let wanted = |(place, item): &(&Place, &Item)| {
-            item.at <= listed
+            item.at + late(item) <= listed
                 && input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm.name)
                 && item.alarm_kind.asked(input.alarm_types.as_deref())
                 && kind.is_none_or(|kind| kind == item.kind.as_str())
@@ -252,8 +287,17 @@ impl ItemKind {
         match self {
             Self::ConfigurationUpdate => "ConfigurationUpdate",
             Self::StateUpdate => "StateUpdate",
+            Self::Action => "Action",
         }
     }
+}
+
+fn late(item: &Item) -> SignedDuration {
+    SignedDuration::from_millis(
+        i64::try_from(item.late_millis)
+            .unwrap_or(i64::MAX)
+            .min(KEPT_MILLIS),
+    )
 }
 
 fn token(place: &Place) -> String {

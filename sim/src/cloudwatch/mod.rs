@@ -4,6 +4,7 @@
 //! another. What an evaluation comes to is decided in `evaluate`, which is pure; `evaluator` feeds it.
 
 mod alarms;
+mod announce;
 mod book;
 mod composite;
 mod evaluate;
@@ -11,7 +12,6 @@ mod evaluator;
 mod get_data;
 mod history;
 mod list_metrics;
-mod log;
 mod math;
 mod model;
 mod put_data;
@@ -23,26 +23,35 @@ mod statistics;
 mod tags;
 mod validate;
 
-use std::sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64},
+};
 
 use axum::http::HeaderMap;
 use ciborium::Value;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    events::Events,
     http::{Request, Response, region},
+    log::Log,
     metrics::Sample,
+    sns::Sns,
     wire::{Fault, Service},
     world::World,
 };
 use book::Book;
-use log::Log;
+use model::AlarmId;
+
 use quotas::Quotas;
 
 const SERVICE: Service = Service {
     target: "GraniteServiceVersion20100801",
     shapes: "com.amazonaws.cloudwatch",
     xmlns: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+    json: "1.0",
+    flat: false,
 };
 
 /// How long metrics of one minute are kept across restarts.
@@ -52,16 +61,20 @@ const METRICS_KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
 #[derive(Debug)]
 pub struct CloudWatch {
     world: Arc<World>,
+    events: Arc<Events>,
+    sns: Arc<Sns>,
     book: Mutex<Book>,
     metrics: Mutex<Log>,
     quotas: Quotas,
     /// Changes of state so far, in this life.
     transitions: AtomicU64,
+    /// Alarms whose change of state a rule keeps back, and until when.
+    held: Mutex<BTreeMap<AlarmId, Timestamp>>,
 }
 
 impl CloudWatch {
     /// The service, with what the data folder keeps of an earlier life.
-    pub fn open(world: Arc<World>) -> anyhow::Result<Arc<Self>> {
+    pub fn open(world: Arc<World>, events: Arc<Events>, sns: Arc<Sns>) -> anyhow::Result<Arc<Self>> {
         let folder = world.settings.data.as_ref().map(|data| data.join("cloudwatch"));
         let now = world.clock.now();
         let book = Book::open(folder.as_deref(), now)?;
@@ -73,10 +86,13 @@ impl CloudWatch {
         metrics.rewrite(world.metrics.changed())?;
         Ok(Arc::new(Self {
             world,
+            events,
+            sns,
             book: Mutex::new(book),
             metrics: Mutex::new(metrics),
             quotas: Quotas::default(),
             transitions: AtomicU64::new(0),
+            held: Mutex::default(),
         }))
     }
 

@@ -13,7 +13,10 @@ use super::{
     history::Item,
     model::{Alarm, State, StateValue},
 };
-use crate::wire::{Fault, empty, typed};
+use crate::{
+    faults::{self, Inside},
+    wire::{Fault, empty, typed},
+};
 
 /// How much older the time in an alarm's state is than its history item's: AWS's two clocks never agree.
 const STATE_BEFORE_HISTORY: SignedDuration = SignedDuration::from_millis(15);
@@ -95,27 +98,32 @@ impl CloudWatch {
             updated,
             transitioned,
         };
-        let mut changes = vec![];
-        if changed {
-            let item = Item::state_update(&alarm, &old, now).map_err(|e| Fault::internal(e.to_string()))?;
-            changes.extend(vec![Change::Happened(item); self.listed()]);
+        if !changed {
+            return book.commit(vec![Change::Alarm(Box::new(alarm))]);
         }
-        changes.push(Change::Alarm(Box::new(alarm)));
-        book.commit(changes)
+        let item = Item::state_update(&alarm, &old, now).map_err(|e| Fault::internal(e.to_string()))?;
+        let (times, late_millis) = self.listed(&alarm.id.name);
+        let item = Item { late_millis, ..item };
+        let mut changes = vec![Change::Happened(item); times];
+        changes.push(Change::Alarm(Box::new(alarm.clone())));
+        book.commit(changes)?;
+        let actions = self.announce_state(&alarm, &old, now);
+        book.commit(actions.into_iter().map(Change::Happened).collect())
     }
 
-    /// How often history lists the next change of state: once, unless a switch says otherwise.
-    fn listed(&self) -> usize {
+    /// How often history lists the next change of state, and how much later (ms): once and at once, unless a rule or a switch
+    /// says otherwise.
+    fn listed(&self, alarm: &str) -> (usize, u64) {
         let behaviour = self.world.behaviour();
         let number = self.transitions.fetch_add(1, Ordering::Relaxed) + 1;
         let strikes = |one_in: u64| number.is_multiple_of(one_in);
-        match (
-            strikes(behaviour.history_missing_one_in),
-            strikes(behaviour.history_twice_one_in),
-        ) {
-            (true, _) => 0,
-            (false, true) => 2,
-            (false, false) => 1,
+        match self.world.faults.strike_inside(Inside::AlarmHistory, alarm) {
+            Some(faults::Fault::Missing {}) => (0, 0),
+            Some(faults::Fault::Twice {}) => (2, 0),
+            Some(faults::Fault::Delay { millis }) => (1, millis),
+            _ if strikes(behaviour.history_missing_one_in) => (0, 0),
+            _ if strikes(behaviour.history_twice_one_in) => (2, 0),
+            _ => (1, 0),
         }
     }
 }

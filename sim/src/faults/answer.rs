@@ -52,8 +52,8 @@ pub async fn apply(
         Fault::Cut { bytes } => limited(perform.await, bytes, Some(End::Cut)),
         Fault::Stall { bytes } => limited(perform.await, bytes, Some(End::Stall)),
         Fault::Truncate { bytes } => limited(perform.await, bytes, None),
-        // GetMediaForFragmentList reads it off the request's extensions.
-        Fault::InBand { .. } => perform.await,
+        // GetMediaForFragmentList reads it off the request's extensions; the others are not about requests.
+        Fault::InBand { .. } | Fault::Twice {} | Fault::Missing {} => perform.await,
     }
 }
 

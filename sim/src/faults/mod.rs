@@ -22,6 +22,9 @@ pub struct Rule {
     /// On the stream of this name; absent: any request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
+    /// On the alarm of this name, where the request names one; absent: any request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
     /// With a path that begins so (for S3 `/bucket/prefix`); absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -91,6 +94,34 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fragment: Option<String>,
     },
+    /// What happens to an alarm is told twice.
+    Twice {},
+    /// What happens to an alarm is not told.
+    Missing {},
+}
+
+/// What rules strike that no client asks for: it happens to alarms inside AWS. Only a rule that names it strikes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// An evaluation finds that an alarm must change its state.
+    AlarmEvaluation,
+    /// A change of state is written into the history.
+    AlarmHistory,
+    /// A change of state is sent to EventBridge's targets and to the alarm's actions.
+    AlarmEvent,
+}
+
+impl Inside {
+    const ALL: [Self; 3] = [Self::AlarmEvaluation, Self::AlarmHistory, Self::AlarmEvent];
+
+    /// As rules name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AlarmEvaluation => "AlarmEvaluation",
+            Self::AlarmHistory => "AlarmHistory",
+            Self::AlarmEvent => "AlarmEvent",
+        }
+    }
 }
 
 fn always() -> f64 {
@@ -159,6 +190,15 @@ impl Faults {
         self.lock().is_empty()
     }
 
+    /// What strikes something that happens to an alarm, if anything does.
+    pub fn strike_inside(&self, what: Inside, alarm: &str) -> Option<Fault> {
+        self.strike(&Target {
+            operation: Some(what.name().to_owned()),
+            alarm: Some(alarm.to_owned()),
+            ..Target::default()
+        })
+    }
+
     /// What strikes a request, if anything does.
     pub fn strike(&self, target: &Target) -> Option<Fault> {
         self.lock().iter_mut().find_map(|state| state.strike(target))
@@ -187,10 +227,33 @@ impl State {
 }
 
 impl Rule {
+    /// Whether the fault can happen to what the rule names: a rule that can never do anything is a mistake.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(&self) -> Result<(), String> {
+        let inside = Inside::ALL
+            .into_iter()
+            .find(|inside| self.operation.as_deref() == Some(inside.name()));
+        match (inside, &self.fault) {
+            (None, Fault::Twice {} | Fault::Missing {}) => {
+                Err("twice and missing are for AlarmHistory and AlarmEvent".into())
+            }
+            (None, _) | (Some(_), Fault::Delay { .. }) => Ok(()),
+            (Some(Inside::AlarmHistory | Inside::AlarmEvent), Fault::Twice {} | Fault::Missing {}) => Ok(()),
+            (Some(inside), _) => Err(format!("this fault cannot happen to {}", inside.name())),
+        }
+    }
+
     fn takes(&self, target: &Target) -> bool {
         let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
-        same(&self.operation, &target.operation)
+        let inside = Inside::ALL
+            .iter()
+            .any(|inside| target.operation.as_deref() == Some(inside.name()));
+        (!inside || self.operation.is_some())
+            && same(&self.operation, &target.operation)
             && same(&self.stream, &target.stream)
+            && same(&self.alarm, &target.alarm)
             && self
                 .path
                 .as_ref()
@@ -214,6 +277,7 @@ mod tests {
         Target {
             operation: Some(operation.into()),
             stream: Some(stream.into()),
+            alarm: None,
             path: format!("/{operation}"),
         }
     }
@@ -258,6 +322,39 @@ mod tests {
         assert_ne!(strikes(1), strikes(2));
         let count = strikes(1).iter().filter(|s| **s).count();
         assert!((200..400).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn what_happens_to_alarms_is_struck_only_by_rules_that_name_it() {
+        let faults = Faults::new(vec![
+            rule(r#"{"fault": {"error": {"code": "X"}}}"#),
+            rule(r#"{"operation": "AlarmHistory", "alarm": "porch", "fault": {"twice": {}}}"#),
+        ]);
+        assert_eq!(faults.strike_inside(Inside::AlarmEvaluation, "porch"), None);
+        assert_eq!(faults.strike_inside(Inside::AlarmHistory, "garage"), None);
+        assert_eq!(
+            faults.strike_inside(Inside::AlarmHistory, "porch"),
+            Some(Fault::Twice {})
+        );
+        let table = [
+            (
+                r#"{"operation": "AlarmEvaluation", "fault": {"delay": {"millis": 1}}}"#,
+                true,
+            ),
+            (
+                r#"{"operation": "AlarmEvaluation", "fault": {"missing": {}}}"#,
+                false,
+            ),
+            (r#"{"operation": "AlarmEvent", "fault": {"missing": {}}}"#, true),
+            (
+                r#"{"operation": "AlarmEvent", "fault": {"error": {"code": "X"}}}"#,
+                false,
+            ),
+            (r#"{"operation": "PutObject", "fault": {"twice": {}}}"#, false),
+        ];
+        for (json, can) in table {
+            assert_eq!(rule(json).check().is_ok(), can, "{json}");
+        }
     }
 
     #[test]

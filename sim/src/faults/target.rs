@@ -1,5 +1,7 @@
 //! What a request is, in AWS's words: which operation, on which stream.
 
+use std::collections::HashMap;
+
 use axum::http::{Method, header, request::Parts};
 use serde_json::Value;
 
@@ -10,6 +12,8 @@ pub struct Target {
     pub operation: Option<String>,
     /// The name of the Kinesis Video stream, where there is one.
     pub stream: Option<String>,
+    /// The name of the alarm, where there is one.
+    pub alarm: Option<String>,
     /// The path.
     pub path: String,
 }
@@ -36,6 +40,7 @@ impl Target {
             stream: field("StreamName")
                 .or_else(|| header("x-amzn-stream-name"))
                 .or(of_arn),
+            alarm: None,
             path: path.to_owned(),
         }
     }
@@ -49,16 +54,21 @@ impl Target {
             .and_then(|v| v.to_str().ok())
             .and_then(|t| t.rsplit('.').next());
         let cbor = path.rsplit_once("/operation/").map(|(_, operation)| operation);
-        let query = || {
-            let form: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
-            form.into_iter()
-                .find(|(name, _)| name == "Action")
-                .map(|(_, action)| action)
+        let form: HashMap<String, String> = serde_urlencoded::from_bytes(body).unwrap_or_default();
+        let query = |name: &str| form.get(name).cloned();
+        let (operation, alarm) = if let Some(json_operation) = json {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            let alarm = body["AlarmName"].as_str().map(str::to_owned);
+            (Some(json_operation.to_owned()), alarm)
+        } else if let Some(operation) = cbor {
+            (Some(operation.to_owned()), alarm_in_cbor(body))
+        } else {
+            (query("Action"), query("AlarmName"))
         };
-        let operation = json.or(cbor).map(str::to_owned).or_else(query);
         Self {
             operation,
             stream: None,
+            alarm,
             path: path.to_owned(),
         }
     }
@@ -96,16 +106,15 @@ impl Target {
             // The rest is told by its path.
             _ => {
                 return Self {
-                    operation: None,
-                    stream: None,
                     path: path.to_owned(),
+                    ..Self::default()
                 };
             }
         };
         Self {
             operation: Some(operation.to_owned()),
-            stream: None,
             path: path.to_owned(),
+            ..Self::default()
         }
     }
 
@@ -117,6 +126,15 @@ impl Target {
             .and_then(|v| v.to_str().ok());
         kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
     }
+}
+
+fn alarm_in_cbor(body: &[u8]) -> Option<String> {
+    let tree: ciborium::Value = ciborium::from_reader(body).ok()?;
+    let members = tree.as_map()?;
+    let (_, name) = members
+        .iter()
+        .find(|(name, _)| name.as_text() == Some("AlarmName"))?;
+    name.as_text().map(str::to_owned)
 }
 
 fn capitalized(text: &str) -> String {
@@ -173,14 +191,17 @@ mod tests {
             "/",
             &[("content-type", "application/x-www-form-urlencoded")],
         );
+        // {"AlarmName": "a"}
+        let tree = b"\xa1\x69AlarmName\x61a".as_slice();
         for (parts, body) in [
-            (cbor, ""),
-            (json, "{}"),
-            (query, "Version=1&Action=DescribeAlarms"),
+            (cbor, tree),
+            (json, br#"{"AlarmName": "a"}"#),
+            (query, b"Version=1&Action=DescribeAlarms&AlarmName=a"),
         ] {
+            let target = Target::by_operation(&parts, body);
             assert_eq!(
-                Target::by_operation(&parts, body.as_bytes()).operation.as_deref(),
-                Some("DescribeAlarms")
+                (target.operation.as_deref(), target.alarm.as_deref()),
+                (Some("DescribeAlarms"), Some("a"))
             );
         }
 

@@ -1,4 +1,4 @@
-//! AWS JSON 1.0: `X-Amz-Target: {service}.{operation}`, timestamps as epoch seconds.
+//! AWS JSON 1.0 and 1.1: `X-Amz-Target: {service}.{operation}`, timestamps as epoch seconds.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::Bytes;
@@ -44,8 +44,9 @@ pub(super) fn answer(service: &Service, result: Result<Value, Fault>) -> Respons
     };
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    let content_type = HeaderValue::from_static("application/x-amz-json-1.0");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    if let Ok(content_type) = HeaderValue::from_str(&format!("application/x-amz-json-{}", service.json)) {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
     if let Some(fault) = fault {
         fault.mark(&mut response);
     }

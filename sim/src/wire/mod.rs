@@ -33,6 +33,10 @@ pub struct Service {
     pub shapes: &'static str,
     /// The namespace of answers in XML.
     pub xmlns: &'static str,
+    /// The version of AWS JSON that its answers are in, such as `1.0`.
+    pub json: &'static str,
+    /// Whether lists in XML are flat: an element for each item, none around them.
+    pub flat: bool,
 }
 
 /// How a client speaks.
@@ -55,6 +59,17 @@ pub struct Call {
     pub input: Value,
 }
 
+/// A request that was read, and how its client speaks.
+#[derive(Debug)]
+pub struct Asked {
+    /// Method, path and headers.
+    pub parts: Parts,
+    /// How the client speaks.
+    pub protocol: Protocol,
+    /// What it asks for, where that could be decoded.
+    pub call: Result<Call, Fault>,
+}
+
 impl Service {
     /// Reads a request, has its operation performed, and answers in the client's protocol.
     pub async fn serve(
@@ -62,18 +77,33 @@ impl Service {
         request: Request,
         perform: impl FnOnce(&HeaderMap, &str, &Value) -> Result<Value, Fault>,
     ) -> Response {
+        let asked = self.read(request).await;
+        let result = match &asked.call {
+            Ok(Call { operation, input }) => perform(&asked.parts.headers, operation, input),
+            Err(fault) => Err(fault.clone()),
+        };
+        self.reply(&asked, result)
+    }
+
+    /// Reads a request.
+    pub async fn read(&self, request: Request) -> Asked {
         let (parts, body) = request.into_parts();
         let protocol = protocol(&parts);
         let call = match read(&parts.headers, body).await {
             Ok(body) => self.decode(protocol, &parts.method, &parts.uri, &parts.headers, &body),
             Err(fault) => Err(fault),
         };
-        match call {
-            Ok(Call { operation, input }) => {
-                self.answer(protocol, &operation, perform(&parts.headers, &operation, &input))
-            }
-            Err(fault) => self.answer(protocol, "", Err(fault)),
+        Asked {
+            parts,
+            protocol,
+            call,
         }
+    }
+
+    /// Answers a request in its client's protocol.
+    pub fn reply(&self, asked: &Asked, result: Result<Value, Fault>) -> Response {
+        let operation = asked.call.as_ref().map_or("", |call| call.operation.as_str());
+        self.answer(asked.protocol, operation, result)
     }
 
     fn decode(

@@ -43,7 +43,14 @@ pub(super) fn decode(body: &Bytes) -> Result<Call, Fault> {
 
 /// `None`: an empty field, which is how an absent text or an empty list is sent.
 fn value(mut node: Node) -> Option<Value> {
-    if let Some(list) = node.members.remove("member") {
+    // `Tags.member.1`, in maps `Attributes.entry.1`, and where lists are flat just `Tag.1`.
+    let list = ["member", "entry"]
+        .iter()
+        .find_map(|name| node.members.remove(*name));
+    let flat = |node: &Node| {
+        !node.members.is_empty() && node.members.keys().all(|name| name.parse::<usize>().is_ok())
+    };
+    if let Some(list) = list.or_else(|| flat(&node).then(|| std::mem::take(&mut node))) {
         let mut items: Vec<(usize, Node)> = list
             .members
             .into_iter()
@@ -59,7 +66,7 @@ fn value(mut node: Node) -> Option<Value> {
     }
     let member = |(name, node): (String, Node)| {
         // A tag's value may be empty.
-        let empty = name == "Value" && node.text.as_deref() == Some("");
+        let empty = ["Value", "value"].contains(&name.as_str()) && node.text.as_deref() == Some("");
         let value = if empty {
             Value::Text(String::new())
         } else {
@@ -75,7 +82,7 @@ pub(super) fn answer(service: &Service, operation: &str, result: Result<Value, F
     let (status, body) = match result {
         Ok(tree) => {
             let mut result = String::new();
-            xml(&mut result, &tree);
+            xml(&mut result, &tree, service.flat);
             let response = format!(
                 "<{operation}Response xmlns=\"{xmlns}\"><{operation}Result>{result}</{operation}Result>\
                  <ResponseMetadata/></{operation}Response>"
@@ -102,7 +109,7 @@ pub(super) fn answer(service: &Service, operation: &str, result: Result<Value, F
     response
 }
 
-fn xml(to: &mut String, tree: &Value) {
+fn xml(to: &mut String, tree: &Value, flat: bool) {
     // Writing to a String does not fail.
     let _ = match tree {
         Value::Map(members) => {
@@ -110,16 +117,22 @@ fn xml(to: &mut String, tree: &Value) {
                 .iter()
                 .filter_map(|(name, value)| Some((name.as_text()?, value)))
             {
-                to.push_str(&format!("<{name}>"));
-                xml(to, value);
-                to.push_str(&format!("</{name}>"));
+                let items = match value {
+                    Value::Array(items) if flat => items.as_slice(),
+                    value => std::slice::from_ref(value),
+                };
+                for item in items {
+                    to.push_str(&format!("<{name}>"));
+                    xml(to, item, flat);
+                    to.push_str(&format!("</{name}>"));
+                }
             }
             Ok(())
         }
         Value::Array(items) => {
             for item in items {
                 to.push_str("<member>");
-                xml(to, item);
+                xml(to, item, flat);
                 to.push_str("</member>");
             }
             Ok(())
@@ -127,9 +140,9 @@ fn xml(to: &mut String, tree: &Value) {
         Value::Tag(MAP, entries) => {
             for (key, value) in entries.as_map().into_iter().flatten() {
                 to.push_str("<entry><key>");
-                xml(to, key);
+                xml(to, key, flat);
                 to.push_str("</key><value>");
-                xml(to, value);
+                xml(to, value, flat);
                 to.push_str("</value></entry>");
             }
             Ok(())
@@ -163,7 +176,7 @@ mod tests {
     #[test]
     fn forms_become_trees() {
         let form = "Action=TagResource&Version=2010-08-01&ResourceARN=a%3Ab&OKActions=&Tags.member.2.Key=k&\
-                    Tags.member.2.Value=&Tags.member.10.Key=z&Tags.member.10.Value=1&A.B=c";
+                    Tags.member.2.Value=&Tags.member.10.Key=z&Tags.member.10.Value=1&A.B=c&F.2=z&F.1=y&M.entry.1.key=k&M.entry.1.value=v";
         let call = decode(&Bytes::from_static(form.as_bytes())).unwrap();
         assert_eq!(call.operation, "TagResource");
         let tags = vec![
@@ -172,6 +185,11 @@ mod tests {
         ];
         let expected = vec![
             ("A".into(), Value::Map(vec![text("B", "c")])),
+            ("F".into(), Value::Array(vec!["y".into(), "z".into()])),
+            (
+                "M".into(),
+                Value::Array(vec![Value::Map(vec![text("key", "k"), text("value", "v")])]),
+            ),
             text("ResourceARN", "a:b"),
             ("Tags".into(), Value::Array(tags)),
         ];
@@ -197,10 +215,16 @@ mod tests {
             ("N".into(), 1.5.into()),
         ]);
         let mut written = String::new();
-        xml(&mut written, &tree);
+        xml(&mut written, &tree, false);
         assert_eq!(
             written,
             "<At>1970-01-01T00:00:00.250Z</At><List><member>&lt;a&gt;</member><member>true</member></List><N>1.5</N>"
+        );
+        written.clear();
+        xml(&mut written, &tree, true);
+        assert_eq!(
+            written,
+            "<At>1970-01-01T00:00:00.250Z</At><List>&lt;a&gt;</List><List>true</List><N>1.5</N>"
         );
     }
 }
