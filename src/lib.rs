@@ -5,6 +5,7 @@ pub mod api;
 pub mod archive;
 pub mod archiver;
 pub mod aws;
+pub mod caches;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,11 +1,12 @@
 //! `kvs-operator`: parses the command line and hands over.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use kvs_operator::{
     api, archive,
     archiver::{self, command::ArchiveArgs},
+    caches::Caches,
     cli::{Cli, Command},
     config::Config,
     policy, recording,
@@ -30,10 +31,21 @@ fn main() -> anyhow::Result<ExitCode> {
 #[tokio::main]
 async fn controller(config: Config) -> anyhow::Result<()> {
     runtime::run(config, |context| -> Vec<Part> {
+        let caches = Arc::new(Caches::default());
         vec![
-            ("videostream", Box::pin(stream::run(context.clone()))),
-            ("archivepolicy", Box::pin(policy::run(context.clone()))),
-            ("recording", Box::pin(recording::run(context))),
+            (
+                "videostream",
+                Box::pin(stream::run(context.clone(), caches.clone())),
+            ),
+            (
+                "archivepolicy",
+                Box::pin(policy::run(context.clone(), caches.clone())),
+            ),
+            (
+                "recording",
+                Box::pin(recording::run(context.clone(), caches.clone())),
+            ),
+            ("watches", Box::pin(async move { caches.run(&context).await })),
         ]
     })
     .await

@@ -129,6 +129,7 @@ fn decisions_are_pure() {
         "status.rs",
         "job.rs",
         "episodes.rs",
+        "recent.rs",
         "keys.rs",
         "chunks.rs",
     ];

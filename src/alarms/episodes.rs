@@ -23,6 +23,28 @@ pub struct Level {
     pub start: Option<Timestamp>,
     /// CloudWatch's reason, for people.
     pub reason: Option<String>,
+    /// As of when this is known.
+    pub read: Timestamp,
+}
+
+impl Level {
+    /// The present state, where the history knows of a change that is newer than what DescribeAlarms has said. It does not
+    /// where that was said long after the change: then an entry is missing.
+    pub fn up_to_date(self, transitions: &[Transition]) -> Self {
+        let Some(last) = transitions.iter().max() else {
+            return self;
+        };
+        if last.at <= self.since || self.read.duration_since(last.at) >= ENTRY_DELAY {
+            return self;
+        }
+        Self {
+            alarm: !last.cleared,
+            since: last.at,
+            start: last.start,
+            reason: last.reason.clone(),
+            read: last.at,
+        }
+    }
 }
 
 /// How an episode was found.
@@ -51,9 +73,14 @@ pub struct Episode {
     pub reason: Option<String>,
 }
 
-/// The episodes of an alarm, oldest first. `level` is absent where the alarm does not exist (any more), which ends an episode;
-/// it was read before the transitions.
-pub fn episodes(transitions: &[Transition], level: Option<&Level>, now: Timestamp) -> Vec<Episode> {
+/// The episodes of an alarm, oldest first. `level` is absent where the alarm does not exist (any more), which ends an episode
+/// now; it was read before the transitions, which are as of `read`.
+pub fn episodes(
+    transitions: &[Transition],
+    level: Option<&Level>,
+    read: Timestamp,
+    now: Timestamp,
+) -> Vec<Episode> {
     let mut transitions: Vec<&Transition> = transitions.iter().collect();
     transitions.sort();
     transitions.dedup_by_key(|t| (t.at, t.cleared));
@@ -87,7 +114,8 @@ pub fn episodes(transitions: &[Transition], level: Option<&Level>, now: Timestam
         }
         before = Some(at);
     }
-    let entry_is_late = |at: Timestamp| now.duration_since(at) >= ENTRY_DELAY;
+    // What the level says long after an entry is no older than the entry.
+    let entry_is_past = |level: &Level, at: Timestamp| level.read.duration_since(at) >= ENTRY_DELAY;
     match (open, level) {
         (Some(open), None) => episodes.push(Episode {
             end: Some(now),
@@ -96,14 +124,14 @@ pub fn episodes(transitions: &[Transition], level: Option<&Level>, now: Timestam
         (Some(open), Some(level)) => {
             // The level is older than the entries that were read after it, until that cannot be the reason any more.
             let last = before.unwrap_or(now);
-            let over = !level.alarm && (level.since > last || entry_is_late(last));
+            let over = !level.alarm && (level.since > last || entry_is_past(level, last));
             let end = over.then(|| level.since.max(last));
             episodes.push(Episode { end, ..open });
         }
         (None, Some(level))
-            if level.alarm && before.is_none_or(|last| level.since > last || entry_is_late(last)) =>
+            if level.alarm && before.is_none_or(|last| level.since > last || entry_is_past(level, last)) =>
         {
-            let late = entry_is_late(level.since);
+            let late = read.duration_since(level.since) >= ENTRY_DELAY;
             // Without reason data the entry, which is the better witness, may name a moment a little earlier.
             let start = level.start.unwrap_or(level.since - SAME_EDGE).min(level.since);
             episodes.push(Episode {
@@ -155,6 +183,7 @@ mod tests {
             since: at(since),
             start: None,
             reason: None,
+            read: at(since),
         }
     }
 
@@ -165,7 +194,12 @@ mod tests {
         now: i64,
     ) -> Vec<(Option<i64>, Option<i64>, Found)> {
         let seconds = |t: Timestamp| t.as_second() - 1_000_000;
-        episodes(transitions, level.as_ref(), at(now))
+        // As of now.
+        let level = level.map(|level| Level {
+            read: at(now),
+            ..level
+        });
+        episodes(transitions, level.as_ref(), at(now), at(now))
             .into_iter()
             .map(|e| (e.transition.map(seconds), e.end.map(seconds), e.found))
             .collect()
@@ -271,13 +305,49 @@ mod tests {
             start: Some(at(99)),
             ..to_alarm(10)
         };
-        let found = episodes(&[odd], Some(&level(true, 10)), at(20));
+        let found = episodes(&[odd], Some(&level(true, 10)), at(20), at(20));
         assert_eq!(found[0].start, Some(at(10)));
-        let found = episodes(&[to_alarm(10)], Some(&level(true, 10)), at(20));
+        let found = episodes(&[to_alarm(10)], Some(&level(true, 10)), at(20), at(20));
         assert_eq!(found[0].start, Some(at(-80)));
     }
 
     proptest! {
+        /// A level that is minutes old and the history up to now say the same as a level of now.
+        #[test]
+        fn an_old_level_does_no_harm(
+            steps in prop::collection::vec(1i64..300, 1..12),
+            age in 0i64..299,
+            after in 0i64..400,
+        ) {
+            let mut time = 0;
+            let entries: Vec<Transition> = steps
+                .iter()
+                .enumerate()
+                .map(|(i, step)| {
+                    time += step;
+                    if i % 2 == 0 { to_alarm(time) } else { to_ok(time) }
+                })
+                .collect();
+            let now = time + after;
+            let of = |read: i64| {
+                let last = entries.iter().rev().find(|t| t.at <= at(read));
+                Level {
+                    alarm: last.is_some_and(|t| !t.cleared),
+                    since: last.map_or(at(-10_000), |t| t.at),
+                    start: None,
+                    reason: None,
+                    read: at(read),
+                }
+            };
+            let fresh = of(now).up_to_date(&entries);
+            let old = of(now - age).up_to_date(&entries);
+            prop_assert_eq!((fresh.alarm, fresh.since), (old.alarm, old.since));
+            prop_assert_eq!(
+                episodes(&entries, Some(&fresh), at(now), at(now)),
+                episodes(&entries, Some(&old), at(now), at(now))
+            );
+        }
+
         #[test]
         fn order_and_repetition_do_not_matter(
             steps in prop::collection::vec(1i64..500, 0..12),
@@ -294,7 +364,7 @@ mod tests {
                 })
                 .collect();
             let level = level(entries.len() % 2 == 1, time);
-            let plain = episodes(&entries, Some(&level), at(time + 10));
+            let plain = episodes(&entries, Some(&level), at(time + 10), at(time + 10));
             let mut mixed = entries.clone();
             if !entries.is_empty() {
                 mixed.extend(repeat.iter().map(|i| entries[i.index(entries.len())].clone()));
@@ -304,7 +374,7 @@ mod tests {
             if seed % 2 == 0 {
                 mixed.reverse();
             }
-            prop_assert_eq!(plain, episodes(&mixed, Some(&level), at(time + 10)));
+            prop_assert_eq!(plain, episodes(&mixed, Some(&level), at(time + 10), at(time + 10)));
         }
     }
 }

@@ -109,6 +109,8 @@ pub struct NewAlarm {
 /// A StateUpdate entry of an alarm's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
+    /// The alarm's name.
+    pub alarm: String,
     /// When it happened.
     pub at: Timestamp,
     /// HistorySummary: a sentence.
@@ -122,8 +124,13 @@ pub struct HistoryEntry {
 pub trait Alarms: Send + Sync + fmt::Debug {
     /// The metric alarms whose names begin with `prefix`.
     async fn describe(&self, prefix: &str) -> Result<Vec<Alarm>>;
+    /// The metric alarms of these names, as far as there are such.
+    async fn describe_named(&self, names: &[String]) -> Result<Vec<Alarm>>;
     /// An alarm's changes of state from `since` on. CloudWatch keeps them for 30 days, also of an alarm that is deleted.
     async fn history(&self, alarm: &str, since: Timestamp) -> Result<Vec<HistoryEntry>>;
+    /// The changes of state of all metric alarms of the account and region from `since` on, in at most so many pages.
+    /// `None`: there are more.
+    async fn history_of_all(&self, since: Timestamp, pages: usize) -> Result<Option<Vec<HistoryEntry>>>;
     /// The tags of the alarm with that ARN. `None`: it is gone.
     async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>>;
     /// Makes an alarm, or overwrites the one of that name wholly but for its state and tags.
@@ -179,47 +186,54 @@ impl Alarms for Sdk {
         }
     }
 
+    async fn describe_named(&self, names: &[String]) -> Result<Vec<Alarm>> {
+        const OPERATION: &str = "cloudwatch:DescribeAlarms";
+        let mut alarms = vec![];
+        for names in names.chunks(PAGE) {
+            let call = self
+                .client
+                .describe_alarms()
+                .set_alarm_names(Some(names.to_vec()))
+                .alarm_types(AlarmType::MetricAlarm)
+                .max_records(PAGE as i32)
+                .send();
+            let page = self.connection.call(OPERATION, &names[0], call).await?;
+            for found in page.metric_alarms.unwrap_or_default() {
+                alarms.push(alarm(found).map_err(|lacks| incomplete(OPERATION, &names[0], lacks))?);
+            }
+        }
+        Ok(alarms)
+    }
+
     async fn history(&self, alarm: &str, since: Timestamp) -> Result<Vec<HistoryEntry>> {
         let (mut entries, mut token) = (vec![], None);
         loop {
-            let call = self
-                .client
-                .describe_alarm_history()
-                .alarm_name(alarm)
-                .history_item_type(HistoryItemType::StateUpdate)
-                .start_date(aws_smithy_types::DateTime::from_millis(since.as_millisecond()))
-                .scan_by(ScanBy::TimestampAscending)
-                .max_records(PAGE as i32)
-                .set_next_token(token)
-                .send();
-            let page = match self
-                .connection
-                .call("cloudwatch:DescribeAlarmHistory", alarm, call)
-                .await
-            {
+            let page = match self.history_page(Some(alarm), since, token).await {
                 // An alarm that never was has no history.
                 Err(AwsError {
                     kind: Kind::NotFound, ..
                 }) => return Ok(entries),
                 page => page?,
             };
-            entries.extend(
-                page.alarm_history_items
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|item| {
-                        Some(HistoryEntry {
-                            at: time(item.timestamp.as_ref())?,
-                            summary: item.history_summary.unwrap_or_default(),
-                            data: item.history_data.unwrap_or_default(),
-                        })
-                    }),
-            );
-            token = page.next_token.filter(|t| !t.is_empty());
+            entries.extend(page.0);
+            token = page.1;
             if token.is_none() {
                 return Ok(entries);
             }
         }
+    }
+
+    async fn history_of_all(&self, since: Timestamp, pages: usize) -> Result<Option<Vec<HistoryEntry>>> {
+        let (mut entries, mut token) = (vec![], None);
+        for _ in 0..pages {
+            let page = self.history_page(None, since, token).await?;
+            entries.extend(page.0);
+            token = page.1;
+            if token.is_none() {
+                return Ok(Some(entries));
+            }
+        }
+        Ok(None)
     }
 
     async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>> {
@@ -293,6 +307,43 @@ impl Alarms for Sdk {
             }) => Ok(()),
             deleted => deleted.map(drop),
         }
+    }
+}
+
+impl Sdk {
+    /// A page of changes of state, of one alarm or of all, and the token of the next.
+    async fn history_page(
+        &self,
+        alarm: Option<&str>,
+        since: Timestamp,
+        token: Option<String>,
+    ) -> Result<(Vec<HistoryEntry>, Option<String>)> {
+        let call = self
+            .client
+            .describe_alarm_history()
+            .set_alarm_name(alarm.map(str::to_owned))
+            .alarm_types(AlarmType::MetricAlarm)
+            .history_item_type(HistoryItemType::StateUpdate)
+            .start_date(aws_smithy_types::DateTime::from_millis(since.as_millisecond()))
+            .scan_by(ScanBy::TimestampAscending)
+            .max_records(PAGE as i32)
+            .set_next_token(token)
+            .send();
+        let on = alarm.unwrap_or("*");
+        let page = self
+            .connection
+            .call("cloudwatch:DescribeAlarmHistory", on, call)
+            .await?;
+        let entries = page.alarm_history_items.unwrap_or_default();
+        let entries = entries.into_iter().filter_map(|item| {
+            Some(HistoryEntry {
+                alarm: item.alarm_name?,
+                at: time(item.timestamp.as_ref())?,
+                summary: item.history_summary.unwrap_or_default(),
+                data: item.history_data.unwrap_or_default(),
+            })
+        });
+        Ok((entries.collect(), page.next_token.filter(|t| !t.is_empty())))
     }
 }
 

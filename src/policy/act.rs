@@ -12,7 +12,7 @@ use serde_json::json;
 use super::plan::{Action, Group};
 use crate::{
     api::{ArchivePolicy, Recording, labels},
-    runtime::{Context, Error, Result},
+    runtime::{Context, Error, Result, cache::version},
 };
 
 /// How many streams are worked on at once.
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub missing: Option<Timestamp>,
     /// Whether alarms are left for the next pass.
     pub postponed: bool,
+    /// The newest version of a Recording that was written.
+    pub newest: u64,
 }
 
 /// Does it: first all Recordings, then alarms.
@@ -55,8 +57,9 @@ pub async fn act(context: &Context, policy: &ArchivePolicy, groups: Vec<Group>) 
             .buffer_unordered(GROUPS)
             .collect()
             .await;
-        for (done, failed) in results {
+        for (done, newest, failed) in results {
             outcome.done.extend(done);
+            outcome.newest = outcome.newest.max(newest);
             if let Some((error, entry)) = failed {
                 outcome.failed.push(error);
                 outcome.missing = outcome.missing.into_iter().chain(entry).min();
@@ -70,11 +73,13 @@ async fn one_after_the_other(
     context: &Context,
     policy: &ArchivePolicy,
     group: Group,
-) -> (Vec<Action>, Option<(Error, Option<Timestamp>)>) {
-    let mut done = vec![];
+) -> (Vec<Action>, u64, Option<(Error, Option<Timestamp>)>) {
+    let (mut done, mut newest) = (vec![], 0);
     let mut actions = group.into_iter();
     while let Some(action) = actions.next() {
-        if let Err(error) = perform(context, policy, &action).await {
+        let performed = perform(context, policy, &action).await;
+        newest = newest.max(performed.as_ref().map_or(0, |version| *version));
+        if let Err(error) = performed {
             let entries = [action]
                 .into_iter()
                 .chain(actions)
@@ -82,29 +87,38 @@ async fn one_after_the_other(
                     Action::Begin(_, entry) => Some(entry),
                     _ => None,
                 });
-            return (done, Some((error, entries.min())));
+            return (done, newest, Some((error, entries.min())));
         }
         done.push(action);
     }
-    (done, None)
+    (done, newest, None)
 }
 
-async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> Result<()> {
+/// Does it, and returns the version of the Recording that was written; 0: none was.
+async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> Result<u64> {
     let namespace = policy.namespace().unwrap_or_default();
     let recordings = || Api::<Recording>::namespaced(context.client.clone(), &namespace);
     match action {
         Action::Begin(recording, _) => match recordings().create(&PostParams::default(), recording).await {
             // The name derives from what it is for: it is there already.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let there = recordings().get_opt(&recording.name_any()).await;
+                let there =
+                    there.map_err(Error::kube(format!("reading Recording {}", recording.name_any())))?;
+                Ok(there.as_ref().map_or(0, version))
+            }
             made => made
-                .map(drop)
+                .map(|made| version(&made))
                 .map_err(Error::kube(format!("making Recording {}", recording.name_any()))),
         },
-        Action::Change { change, version } => {
+        Action::Change {
+            change,
+            version: over,
+        } => {
             let body = json!({
                 "metadata": {
                     // Only over the version that the change follows from.
-                    "resourceVersion": version,
+                    "resourceVersion": over,
                     "annotations": { labels::ENDED: change.ended.map(|ended| ended.name()) },
                 },
                 "spec": {
@@ -116,13 +130,22 @@ async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> 
                 .patch(&change.name, &PatchParams::default(), &Patch::Merge(&body))
                 .await;
             patched
-                .map(drop)
+                .map(|patched| version(&patched))
                 .map_err(Error::kube(format!("changing Recording {}", change.name)))
         }
-        Action::PutAlarm { region, alarm, .. } => Ok(context.ports(region)?.alarms.put(alarm).await?),
+        Action::PutAlarm { region, alarm, .. } => {
+            context.ports(region)?.alarms.put(alarm).await?;
+            Ok(0)
+        }
         Action::TagAlarm {
             region, arn, tags, ..
-        } => Ok(context.ports(region)?.alarms.tag(arn, tags).await?),
-        Action::DeleteAlarm { region, name } => Ok(context.ports(region)?.alarms.delete(name).await?),
+        } => {
+            context.ports(region)?.alarms.tag(arn, tags).await?;
+            Ok(0)
+        }
+        Action::DeleteAlarm { region, name } => {
+            context.ports(region)?.alarms.delete(name).await?;
+            Ok(0)
+        }
     }
 }

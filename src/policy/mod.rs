@@ -10,6 +10,7 @@ mod mark;
 mod observe;
 mod plan;
 mod recording;
+mod shared;
 mod status;
 pub mod windows;
 
@@ -17,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, Resource, ResourceExt,
-    core::PartialObjectMeta,
+    core::SelectorExt,
     runtime::{
         Controller,
         reflector::{ObjectRef, Store},
@@ -25,9 +26,11 @@ use kube::{
     },
 };
 
+pub use self::shared::Shared;
 use self::{desired::Desired, plan::Action, status::Pass};
 use crate::{
     api::{ArchivePolicy, ArchivePolicyStatus, Recording, VideoStream, condition, labels},
+    caches::Caches,
     runtime::{self, Context, Next, Result, apply},
 };
 
@@ -38,50 +41,69 @@ const NAME: &str = "archivepolicy";
 const FINALIZER: &str = "kvs-operator.io/alarms";
 
 /// Runs the controller until the process is to stop.
-pub async fn run(context: Arc<Context>) {
-    let controller = Controller::new(
-        Api::<ArchivePolicy>::all(context.client.clone()),
-        watcher::Config::default(),
-    );
+pub async fn run(context: Arc<Context>, caches: Arc<Caches>) {
+    let policies = Api::<ArchivePolicy>::all(context.client.clone());
+    let controller = Controller::new(policies, watcher::Config::default());
     let store = controller.store();
-    let ours = watcher::Config::default().labels(labels::POLICY);
     let controller = controller
-        .watches(
-            Api::<PartialObjectMeta<Recording>>::all(context.client.clone()),
-            ours,
-            |recording: PartialObjectMeta<Recording>| {
-                let policy = recording.labels().get(labels::POLICY)?;
-                Some(ObjectRef::new(policy).within(&recording.namespace()?))
-            },
+        .reconcile_on(caches.recordings.changes(policy_of))
+        .reconcile_on(caches.video_streams.changes(policies_of(store)));
+    let shared = Arc::new(Shared::new(&context, caches));
+    // Before that, nothing matches a policy and nothing was made for it, as far as a pass could see.
+    let ready = async {
+        tokio::join!(
+            shared.caches.video_streams.ready(),
+            shared.caches.recordings.ready()
         )
-        .watches(
-            Api::<PartialObjectMeta<VideoStream>>::all(context.client.clone()),
-            watcher::Config::default(),
-            policies_of(store),
-        );
-    runtime::control(context, NAME, controller, reconcile).await;
+    };
+    tokio::select! {
+        (Ok(()), Ok(())) = ready => {}
+        () = context.shutdown.cancelled() => return,
+    }
+    runtime::control(context, NAME, controller, move |object, context| {
+        let shared = shared.clone();
+        async move {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            match shared.begin(&namespace, &name, context.clock.node().elapsed()) {
+                Ok(()) => reconcile(object, context, &shared).await,
+                Err(left) => Ok(Next::In(left)),
+            }
+        }
+    })
+    .await;
 }
 
-/// The policies of a VideoStream's namespace: each that matches it, or did before it changed.
-fn policies_of(
-    store: Store<ArchivePolicy>,
-) -> impl Fn(PartialObjectMeta<VideoStream>) -> Vec<ObjectRef<ArchivePolicy>> {
+/// The policy that made a Recording.
+fn policy_of(recording: &Recording) -> Option<ObjectRef<ArchivePolicy>> {
+    let policy = recording.labels().get(labels::POLICY)?;
+    Some(ObjectRef::new(policy).within(&recording.namespace()?))
+}
+
+/// The policies of a VideoStream's namespace that match it. One that did before it changed sees that at its next look.
+fn policies_of(store: Store<ArchivePolicy>) -> impl Fn(&VideoStream) -> Vec<ObjectRef<ArchivePolicy>> {
     move |video_stream| {
-        let namespace = video_stream.namespace();
+        let matching = |policy: &&Arc<ArchivePolicy>| {
+            policy.metadata.namespace == video_stream.metadata.namespace
+                && desired::selector(&policy.spec.stream_selector)
+                    .map_or(true, |selector| selector.matches(video_stream.labels()))
+        };
         let policies = store.state();
-        let near = policies.iter().filter(|policy| policy.namespace() == namespace);
+        let near = policies.iter().filter(matching);
         near.map(|policy| ObjectRef::from_obj(&**policy)).collect()
     }
 }
 
 /// One pass over one policy.
-pub async fn reconcile(object: Arc<ArchivePolicy>, context: Arc<Context>) -> Result<Next> {
+///
+/// # Errors
+/// What kept the pass, or the first stream's part of it, from its end; the status tells it too, where it could be written.
+pub async fn reconcile(object: Arc<ArchivePolicy>, context: Arc<Context>, shared: &Shared) -> Result<Next> {
     let deleted = object.metadata.deletion_timestamp.is_some();
     if deleted && !object.finalizers().iter().any(|f| f == FINALIZER) {
         return Ok(Next::OnChange);
     }
     let mut pass = Pass::default();
-    pass.failed = attempt(&object, &context, &mut pass).await.err();
+    pass.failed = attempt(&object, &context, shared, &mut pass).await.err();
 
     let old = object.status.clone().unwrap_or_default();
     let new = status::status(
@@ -94,6 +116,7 @@ pub async fn reconcile(object: Arc<ArchivePolicy>, context: Arc<Context>) -> Res
     tell(&object, &context, &pass, &old, &new).await;
     if pass.failed.is_none() && pass.plan.as_ref().is_some_and(|plan| plan.release) {
         apply::finalizer(&context, &*object, FINALIZER, false).await?;
+        shared.forget(&object.namespace().unwrap_or_default(), &object.name_any());
         return Ok(Next::OnChange);
     }
     let written = apply::status(&context, NAME, &*object, object.status.as_ref(), &new).await;
@@ -114,22 +137,25 @@ pub async fn reconcile(object: Arc<ArchivePolicy>, context: Arc<Context>) -> Res
 }
 
 /// Everything that can fail; how far it came is in `pass`.
-async fn attempt(object: &ArchivePolicy, context: &Context, pass: &mut Pass) -> Result<()> {
+async fn attempt(object: &ArchivePolicy, context: &Context, shared: &Shared, pass: &mut Pass) -> Result<()> {
     let deleted = object.metadata.deletion_timestamp.is_some();
     if !deleted {
         apply::finalizer(context, object, FINALIZER, true).await?;
     }
-    let video_streams = observe::video_streams(context, object).await?;
+    let video_streams = observe::video_streams(shared, object);
     let (cluster, prefix) = (&*context.cluster_id, &*context.config.alarm_prefix);
-    let desired = match Desired::of(object, &video_streams, cluster, prefix) {
+    let desired = match Desired::of(object, video_streams.iter().map(Arc::as_ref), cluster, prefix) {
         Err(_) if deleted => Desired::nothing(object, cluster, prefix),
         desired => desired?,
     };
     let desired = &*pass.desired.insert(desired);
-    let observed = observe::observe(context, object, desired, &video_streams).await?;
+    let observed = observe::observe(context, shared, object, desired, &video_streams).await?;
     let (observed, memory) = &*pass.observed.insert(observed);
     let plan = &*pass.plan.insert(plan::plan(object, desired, observed, memory));
+    let alarms = plan.alarms();
     pass.outcome = act::act(context, object, plan.groups.clone()).await;
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    shared.wrote(&namespace, &name, pass.outcome.newest, alarms);
     Ok(())
 }
 

@@ -1,20 +1,26 @@
 //! Reads what a plan is made from. Only reads.
 //!
-//! Recordings are read live, not from a watch's cache: a pass that follows on its own last write must see it.
+//! VideoStreams and Recordings come from the watches' caches. A pass that follows on its own last write waits until the cache
+//! has it: it would decide the same again, and with newer facts perhaps something else under another name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, ResourceExt};
 
 use super::{
+    Shared,
     desired::Desired,
     plan::{self, AlarmKey, Memory, Observed},
     recording,
 };
 use crate::{
-    alarms::{Transition, history},
+    alarms::{Need, Transition},
     api::{ArchivePolicy, Recording, VideoStream, labels},
     aws::alarms::Alarm,
     runtime::{Context, Error, Result},
@@ -22,41 +28,39 @@ use crate::{
 
 /// How many AWS calls a pass makes at once; the token buckets say how many a second.
 const CALLS: usize = 8;
+/// How many alarms' tags a pass looks at without another reason than that nobody has for hours.
+const TAGS: usize = 10;
 
 /// The VideoStreams of the policy's namespace.
-pub async fn video_streams(context: &Context, policy: &ArchivePolicy) -> Result<Vec<VideoStream>> {
-    let api = Api::<VideoStream>::namespaced(context.client.clone(), &policy.namespace().unwrap_or_default());
-    Ok(api
-        .list(&ListParams::default())
-        .await
-        .map_err(Error::kube("listing VideoStreams"))?
-        .items)
+pub fn video_streams(shared: &Shared, policy: &ArchivePolicy) -> Vec<Arc<VideoStream>> {
+    let mut all = shared.caches.video_streams.all();
+    all.retain(|video_stream| video_stream.metadata.namespace == policy.metadata.namespace);
+    all
 }
 
-/// The Recordings that the policy made.
-pub async fn recordings(context: &Context, policy: &ArchivePolicy) -> Result<Vec<Recording>> {
+/// The Recordings that the policy made, those of its last pass included.
+async fn recordings(shared: &Shared, policy: &ArchivePolicy) -> Result<Vec<Arc<Recording>>> {
     let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
-    let api = Api::<Recording>::namespaced(context.client.clone(), &namespace);
-    let of_policy = ListParams::default().labels(&format!("{}={name}", labels::POLICY));
-    let all = api
-        .list(&of_policy)
-        .await
-        .map_err(Error::kube("listing the policy's Recordings"))?
-        .items;
-    Ok(all
-        .into_iter()
-        .filter(|r| recording::known(r, &name).is_some())
-        .collect())
+    let written = shared.written(&namespace, &name);
+    shared.caches.recordings.caught_up(written).await?;
+    let mut all = shared.caches.recordings.all();
+    all.retain(|r| {
+        r.metadata.namespace.as_ref() == Some(&namespace)
+            && r.labels().get(labels::POLICY) == Some(&name)
+            && recording::known(r, &name).is_some()
+    });
+    Ok(all)
 }
 
 /// The world around a policy, and what its status remembers.
 pub async fn observe(
     context: &Context,
+    shared: &Shared,
     policy: &ArchivePolicy,
     desired: &Desired,
-    video_streams: &[VideoStream],
+    video_streams: &[Arc<VideoStream>],
 ) -> Result<(Observed, Memory)> {
-    let recordings = recordings(context, policy).await?;
+    let recordings = recordings(shared, policy).await?;
     let namespace_terminating =
         policy.metadata.deletion_timestamp.is_some() && is_terminating(context, policy).await?;
 
@@ -69,71 +73,96 @@ pub async fn observe(
         .chain(of_recordings)
         .chain([context.region.to_string()])
         .collect();
-    let alarms = alarms(context, &desired.prefix, regions).await?;
+    let (mut alarms, mut alarms_read) = (BTreeMap::new(), BTreeMap::new());
+    for region in regions {
+        let port = context.ports(&region)?.alarms;
+        let (found, read) = shared.watch.levels(&*port, &region, &desired.prefix).await?;
+        let keyed = found
+            .into_iter()
+            .map(|alarm| ((region.clone(), alarm.name.clone()), alarm));
+        alarms.extend(keyed);
+        alarms_read.insert(region, read);
+    }
     let Some(now) = context.clock.now() else {
         return Err(Error::Spec("no answer of AWS has told the time yet".into()));
     };
     let memory = plan::remember(policy, &recordings, now);
     // After the alarms: what the history says is at least as new.
-    let transitions = transitions(context, desired, &memory, &alarms).await?;
+    let (transitions, transitions_read) =
+        transitions(context, shared, desired, &memory, &alarms, &alarms_read).await?;
     let mut observed = Observed {
         now,
+        alarms_read: alarms_read.into_values().min().unwrap_or(now),
+        transitions_read: transitions_read.unwrap_or(now),
         alarms,
         tags: BTreeMap::new(),
         transitions,
         recordings,
-        video_streams: video_streams.iter().map(ResourceExt::name_any).collect(),
+        video_streams: video_streams.iter().map(|v| v.name_any()).collect(),
         namespace_terminating,
     };
-    observed.tags = tags(context, &observed, plan::to_examine(policy, desired, &observed)).await?;
+    let mut keys = plan::to_examine(policy, desired, &observed);
+    for region in observed
+        .alarms
+        .keys()
+        .map(|(region, _)| region)
+        .collect::<BTreeSet<_>>()
+    {
+        let of_region = observed.alarms.keys().filter(|(r, _)| r == region);
+        let due = shared
+            .watch
+            .tags_due(region, of_region.map(|(_, name)| name.clone()), TAGS);
+        keys.extend(due.into_iter().map(|name| (region.clone(), name)));
+    }
+    keys.sort();
+    keys.dedup();
+    observed.tags = tags(context, &observed, keys).await?;
+    for (region, name) in observed.tags.keys() {
+        shared.watch.tags_read(region, [name.clone()]);
+    }
     Ok((observed, memory))
 }
 
-async fn alarms(
-    context: &Context,
-    prefix: &str,
-    regions: BTreeSet<String>,
-) -> Result<BTreeMap<AlarmKey, Alarm>> {
-    let mut alarms = BTreeMap::new();
-    for region in regions {
-        let found = context.ports(&region)?.alarms.describe(prefix).await?;
-        alarms.extend(
-            found
-                .into_iter()
-                .map(|alarm| ((region.clone(), alarm.name.clone()), alarm)),
-        );
-    }
-    Ok(alarms)
-}
-
+/// The changes of state, and as of when they are known.
 async fn transitions(
     context: &Context,
+    shared: &Shared,
     desired: &Desired,
     memory: &Memory,
     alarms: &BTreeMap<AlarmKey, Alarm>,
-) -> Result<BTreeMap<AlarmKey, Vec<Transition>>> {
-    let needed = |matched| {
-        let key = plan::key(matched);
-        let from = plan::history_from(desired, matched, alarms.get(&key), memory)?;
-        Some((key, from))
-    };
-    let needed: Vec<_> = desired.streams.iter().filter_map(needed).collect();
-    stream::iter(needed)
-        .map(|(key, from)| async move {
-            let entries = context.ports(&key.0)?.alarms.history(&key.1, from).await?;
-            let read = entries.iter().filter_map(|entry| {
-                let transition = history::transition(entry.at, &entry.summary, &entry.data);
-                if transition.is_none() {
-                    tracing::warn!(alarm = key.1, at = %entry.at, summary = entry.summary, "an entry of an alarm's history cannot be read; its state stands in");
-                }
-                transition
-            });
-            let read = read.collect();
-            Ok((key, read))
-        })
-        .buffer_unordered(CALLS)
-        .try_collect()
-        .await
+    alarms_read: &BTreeMap<String, Timestamp>,
+) -> Result<(BTreeMap<AlarmKey, Vec<Transition>>, Option<Timestamp>)> {
+    let (mut transitions, mut as_of) = (BTreeMap::new(), None);
+    for (region, read) in alarms_read {
+        let of_region = desired.streams.iter().filter(|m| m.arn.region() == region);
+        let needs: Vec<Need> = of_region
+            .filter_map(|matched| {
+                let key = plan::key(matched);
+                let alarm = alarms.get(&key);
+                Some(Need {
+                    from: plan::history_of(desired, matched, alarm, memory)?,
+                    since: alarm.map(|alarm| alarm.since),
+                    alarm: key.1,
+                })
+            })
+            .collect();
+        if needs.is_empty() {
+            continue;
+        }
+        let port = context.ports(region)?.alarms;
+        let from = plan::history_from(memory, *read);
+        let changes = shared
+            .watch
+            .changes(&*port, region, &desired.prefix, from, &needs, *read)
+            .await?;
+        as_of = as_of.into_iter().chain([changes.read]).min();
+        let keyed = changes
+            .of
+            .into_iter()
+            .map(|(alarm, of)| ((region.clone(), alarm), of));
+        transitions.extend(keyed);
+    }
+    Ok((transitions, as_of))
 }
 
 async fn tags(

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,10 @@ pub type AlarmKey = (String, String);
 pub struct Observed {
     /// AWS's clock.
     pub now: Timestamp,
+    /// As of when the alarms are known.
+    pub alarms_read: Timestamp,
+    /// As of when the changes of state are known.
+    pub transitions_read: Timestamp,
     /// All alarms whose names begin as this policy's do.
     pub alarms: BTreeMap<AlarmKey, Alarm>,
     /// The tags of those alarms that it was necessary to ask for.
@@ -39,7 +44,7 @@ pub struct Observed {
     /// The changes of state since the checkpoint, where there may be some.
     pub transitions: BTreeMap<AlarmKey, Vec<Transition>>,
     /// The Recordings that this policy made.
-    pub recordings: Vec<Recording>,
+    pub recordings: Vec<Arc<Recording>>,
     /// The VideoStreams of the namespace, by name.
     pub video_streams: BTreeSet<String>,
     /// Whether the namespace is being deleted.
@@ -56,7 +61,7 @@ pub struct Memory {
 }
 
 /// What the status remembers, and where it remembers nothing, what follows from the objects.
-pub fn remember(policy: &ArchivePolicy, recordings: &[Recording], now: Timestamp) -> Memory {
+pub fn remember(policy: &ArchivePolicy, recordings: &[Arc<Recording>], now: Timestamp) -> Memory {
     let status = policy.status.clone().unwrap_or_default();
     let begun = policy
         .metadata
@@ -68,7 +73,7 @@ pub fn remember(policy: &ArchivePolicy, recordings: &[Recording], now: Timestamp
     // A status that was lost: what is in the newest Recording was read.
     let lost = checkpoint
         .is_none()
-        .then(|| recordings.iter().map(checkpoint::entry).max())
+        .then(|| recordings.iter().map(|r| checkpoint::entry(r)).max())
         .flatten();
     let since = match (status.watching_since, checkpoint) {
         (Some(since), _) => since.0,
@@ -126,6 +131,17 @@ impl Action {
     /// Whether it changes an alarm: those calls are few a second.
     pub fn is_alarm_write(&self) -> bool {
         !matches!(self, Self::Begin(..) | Self::Change { .. })
+    }
+
+    /// The alarm that it changes.
+    pub fn alarm(&self) -> Option<AlarmKey> {
+        match self {
+            Self::PutAlarm { region, alarm, .. } => Some((region.clone(), alarm.name.clone())),
+            Self::TagAlarm { region, name, .. } | Self::DeleteAlarm { region, name } => {
+                Some((region.clone(), name.clone()))
+            }
+            Self::Begin(..) | Self::Change { .. } => None,
+        }
     }
 
     /// One word for Events.
@@ -202,10 +218,18 @@ pub struct Plan {
     pub release: bool,
 }
 
+impl Plan {
+    /// The alarms that it changes.
+    pub fn alarms(&self) -> Vec<AlarmKey> {
+        self.groups.iter().flatten().filter_map(Action::alarm).collect()
+    }
+}
+
 /// The alarms of which the tags must be known before the plan is made: those that it would change, but for their owner.
 pub fn to_examine(policy: &ArchivePolicy, desired: &Desired, observed: &Observed) -> Vec<AlarmKey> {
     if policy.metadata.deletion_timestamp.is_some() {
-        let last = observed.namespace_terminating || observed.recordings.iter().all(recording::is_finished);
+        let last =
+            observed.namespace_terminating || observed.recordings.iter().all(|r| recording::is_finished(r));
         return if last {
             observed.alarms.keys().cloned().collect()
         } else {
@@ -234,8 +258,13 @@ pub fn key(matched: &Matched) -> AlarmKey {
     (matched.arn.region().to_owned(), matched.alarm.clone())
 }
 
+/// From when on the history of most alarms is needed.
+pub fn history_from(memory: &Memory, now: Timestamp) -> Timestamp {
+    checkpoint::read_from(memory.checkpoint.or(memory.watching_since).unwrap_or(now))
+}
+
 /// From when on the history of a stream's alarm is needed. `None`: not at all, it cannot have any.
-pub fn history_from(
+pub fn history_of(
     desired: &Desired,
     matched: &Matched,
     alarm: Option<&Alarm>,
@@ -248,7 +277,7 @@ pub fn history_from(
         None => memory.checkpoint.map(|_| from),
         // Another stream has the name now: everything since it was made is new.
         Some(alarm) if is_new_stream(desired, matched, alarm) => Some(from.min(created(matched))),
-        Some(alarm) => (alarm.since >= from).then_some(from),
+        Some(_) => Some(from),
     }
 }
 
@@ -278,7 +307,15 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
         .deletion_timestamp
         .as_ref()
         .map(|at| at.0.min(observed.now));
+    let mut of_stream: BTreeMap<&str, Vec<(Known, &Recording)>> = BTreeMap::new();
+    for recording in &observed.recordings {
+        if let Some(known) = recording::known(recording, &desired.owner.name) {
+            let of = of_stream.entry(&recording.spec.stream_arn).or_default();
+            of.push((known, recording));
+        }
+    }
     let mut planner = Planner {
+        of_stream,
         policy,
         desired,
         observed,
@@ -295,7 +332,7 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
     }
     planner.alarms_to_go();
     planner.plan.groups.retain(|group| !group.is_empty());
-    let finished = observed.recordings.iter().all(recording::is_finished);
+    let finished = observed.recordings.iter().all(|r| recording::is_finished(r));
     planner.plan.release = deleted.is_some()
         && (finished || observed.namespace_terminating)
         && planner.plan.groups.is_empty()
@@ -304,6 +341,8 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
 }
 
 struct Planner<'a> {
+    /// The Recordings of each stream that this policy made.
+    of_stream: BTreeMap<&'a str, Vec<(Known, &'a Recording)>>,
     policy: &'a ArchivePolicy,
     desired: &'a Desired,
     observed: &'a Observed,
@@ -336,16 +375,19 @@ impl Planner<'_> {
             let group = self.stop(matched.arn.as_str(), |_| true, stop);
             return self.plan.groups.push(group);
         }
-        self.plan.in_alarm += usize::from(alarm.is_some_and(|alarm| alarm.in_alarm));
-
         let mark = self.mark(matched, alarm);
         let new_stream = alarm.is_some_and(|alarm| is_new_stream(self.desired, matched, alarm));
-        let level = alarm.map(level);
         let transitions = observed.transitions.get(&key).map_or(&[][..], Vec::as_slice);
-        let episodes = episodes(transitions, level.as_ref(), observed.now);
+        let level = alarm.map(|alarm| level(alarm, observed.alarms_read).up_to_date(transitions));
+        self.plan.in_alarm += usize::from(level.as_ref().is_some_and(|level| level.alarm));
+        let episodes = episodes(
+            transitions,
+            level.as_ref(),
+            observed.transitions_read,
+            observed.now,
+        );
         let of_alarm = |r: &Recording| r.spec.cause.as_ref().and_then(|c| c.alarm.as_ref()) == Some(&key.1);
-        let all = self.recordings(matched.arn.as_str());
-        let known: Vec<Known> = all.filter(|(_, r)| of_alarm(r)).map(|(known, _)| known).collect();
+        let known = self.known(matched.arn.as_str(), of_alarm);
         let windows = windows(&Input {
             rules: &self.policy.spec.recording,
             since: self.since(matched, mark),
@@ -438,15 +480,11 @@ impl Planner<'_> {
         })
     }
 
-    /// The recordings of a stream that this policy made.
-    fn recordings<'a>(&'a self, arn: &'a str) -> impl Iterator<Item = (Known, &'a Recording)> {
-        let policy = &*self.desired.owner.name;
-        let of_stream = self
-            .observed
-            .recordings
-            .iter()
-            .filter(move |r| r.spec.stream_arn == arn);
-        of_stream.filter_map(move |r| Some((recording::known(r, policy)?, r)))
+    /// The recordings of a stream that this policy made, as far as windows go.
+    fn known(&self, arn: &str, which: impl Fn(&Recording) -> bool) -> Vec<Known> {
+        let of = self.of_stream.get(arn).map_or(&[][..], Vec::as_slice);
+        let which = of.iter().filter(|(_, recording)| which(recording));
+        which.map(|(known, _)| known.clone()).collect()
     }
 
     fn change(&self, change: Change) -> Action {
@@ -456,18 +494,17 @@ impl Planner<'_> {
             .iter()
             .find(|r| r.name_any() == change.name);
         Action::Change {
-            version: of_name.and_then(ResourceExt::resource_version),
+            version: of_name.and_then(|recording| recording.resource_version()),
             change,
         }
     }
 
     /// Ends the open recordings of a stream.
     fn stop(&self, arn: &str, which: impl Fn(&Recording) -> bool, stop: Stop) -> Group {
-        let known: Vec<Known> = self
-            .recordings(arn)
-            .filter(|(_, r)| which(r))
-            .map(|(known, _)| known)
-            .collect();
+        let known = self.known(arn, which);
+        if known.is_empty() {
+            return vec![];
+        }
         let changes = windows::windows(&Input {
             rules: &self.policy.spec.recording,
             since: Since {
@@ -562,7 +599,7 @@ impl Planner<'_> {
     /// finished.
     fn alarms_to_go(&mut self) {
         let finished =
-            self.observed.recordings.iter().all(recording::is_finished) && self.plan.waiting.is_none();
+            self.observed.recordings.iter().all(|r| recording::is_finished(r)) && self.plan.waiting.is_none();
         let nothing_to_do = self.plan.groups.iter().all(Vec::is_empty);
         let all =
             self.deleted.is_some() && (finished && nothing_to_do || self.observed.namespace_terminating);
@@ -595,7 +632,7 @@ impl Planner<'_> {
     }
 }
 
-fn level(alarm: &Alarm) -> Level {
+fn level(alarm: &Alarm, read: Timestamp) -> Level {
     let reason_data = alarm
         .reason_data
         .clone()
@@ -605,6 +642,7 @@ fn level(alarm: &Alarm) -> Level {
         since: alarm.since,
         start: history::start_date(&reason_data),
         reason: alarm.reason.clone(),
+        read,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Pure.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{
-        ArchivePolicyStatus,
+        ArchivePolicyStatus, Recording,
         condition::{self, READY, RECONCILING, STALLED, Say},
     },
     runtime::{Class, Error},
@@ -110,10 +112,10 @@ fn remember(
         return;
     }
     let missing = plan.waiting.into_iter().chain(pass.outcome.missing).min();
-    let next = checkpoint::next(memory.checkpoint, observed.now, missing);
+    let next = checkpoint::next(memory.checkpoint, observed.transitions_read, missing);
     let old = status.history_through.as_ref().map(|t| t.0);
     let wanted = old.is_none_or(|old| {
-        let waits = |r| (old..next).contains(&checkpoint::entry(r));
+        let waits = |r: &Arc<Recording>| (old..next).contains(&checkpoint::entry(r));
         next.duration_since(old) >= STEP || observed.recordings.iter().any(waits)
     });
     if wanted {

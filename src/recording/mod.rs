@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use futures::stream;
 use k8s_openapi::api::{batch::v1::Job, core::v1::ObjectReference};
 use kube::{
     Api, Resource, ResourceExt,
@@ -45,23 +46,22 @@ use self::{
 };
 use crate::{
     api::{ArchivePolicy, Recording, RecordingStatus, labels},
+    caches::Caches,
     config::Config,
-    runtime::{Context, Next, Result, apply, control},
+    runtime::{Context, Next, Result, apply, cache::itself, control},
 };
 
 /// The controller's name in metrics and logs.
 const NAME: &str = "recording";
 
 /// Runs the controller until the process is to stop.
-pub async fn run(context: Arc<Context>) {
+pub async fn run(context: Arc<Context>, caches: Arc<Caches>) {
     let shared = Arc::new(Shared::default());
     let ours = watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
-    let controller = Controller::new(
-        Api::<Recording>::all(context.client.clone()),
-        watcher::Config::default(),
-    );
-    let store = controller.store();
-    let controller = controller
+    let recordings = &caches.recordings;
+    let store = recordings.store();
+    let controller = Controller::for_stream(stream::pending(), recordings.store())
+        .reconcile_on(recordings.changes(itself))
         .watches(
             Api::<PartialObjectMeta<Job>>::all(context.client.clone()),
             ours,

@@ -31,6 +31,9 @@ pub enum Error {
     /// The object asks for something that cannot be done; a person must change it.
     #[error("{0}")]
     Spec(String),
+    /// A watch has not told yet of what was written.
+    #[error("the watch of {0} objects is behind what was written")]
+    Behind(String),
     /// The pass took too long.
     #[error("not done within {0:?}")]
     Deadline(Duration),
@@ -78,7 +81,7 @@ impl Error {
                 400 | 401 | 403 | 422 => Class::Person,
                 _ => Class::Transient,
             },
-            Self::Unreachable { .. } | Self::Deadline(_) => Class::Transient,
+            Self::Unreachable { .. } | Self::Behind(_) | Self::Deadline(_) => Class::Transient,
             Self::Spec(_) => Class::Person,
         }
     }
@@ -95,9 +98,11 @@ impl Error {
                 Kind::Limit => format!("{}; ask AWS to raise the account's limit", e.stable()),
                 _ => e.stable(),
             },
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::Spec(_) | Self::Deadline(_) => {
-                self.to_string()
-            }
+            Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::Spec(_)
+            | Self::Behind(_)
+            | Self::Deadline(_) => self.to_string(),
         }
     }
 
@@ -106,7 +111,7 @@ impl Error {
         match self {
             Self::Aws(e) => e.kind.name(),
             Self::Refused { .. } => "KubernetesRefused",
-            Self::Unreachable { .. } => "KubernetesUnreachable",
+            Self::Unreachable { .. } | Self::Behind(_) => "KubernetesUnreachable",
             Self::Spec(_) => "InvalidSpec",
             Self::Deadline(_) => "Timeout",
         }

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod backoff;
+pub mod cache;
 pub mod context;
 pub mod controller;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod run;
 pub mod server;
 pub mod telemetry;
 
+pub use cache::Cache;
 pub use context::Context;
 pub use controller::{Next, control};
 pub use error::{Class, Error, Result};

@@ -20,10 +20,8 @@ use std::{
     time::Duration,
 };
 
-use kube::{
-    Api, Resource,
-    runtime::{Controller, watcher},
-};
+use futures::stream;
+use kube::{Resource, runtime::Controller};
 
 pub use self::known::Known;
 use self::{
@@ -33,7 +31,8 @@ use self::{
 };
 use crate::{
     api::{VideoStream, VideoStreamStatus, condition},
-    runtime::{self, Context, Next, Result, apply},
+    caches::Caches,
+    runtime::{self, Context, Next, Result, apply, cache::itself},
 };
 
 /// The controller's name in metrics and logs.
@@ -49,9 +48,10 @@ const WHILE_MISSING: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(600);
 
 /// Runs the controller until the process is to stop.
-pub async fn run(context: Arc<Context>) {
-    let objects: Api<VideoStream> = Api::all(context.client.clone());
-    let controller = Controller::new(objects, watcher::Config::default());
+pub async fn run(context: Arc<Context>, caches: Arc<Caches>) {
+    let video_streams = &caches.video_streams;
+    let controller = Controller::for_stream(stream::pending(), video_streams.store())
+        .reconcile_on(video_streams.changes(itself));
     let known = Arc::new(Known::default());
     runtime::control(context, NAME, controller, move |object, context| {
         reconcile(object, context, known.clone())

@@ -20,7 +20,7 @@ use self::site::Site;
 
 #[tokio::test]
 async fn an_alarm_is_made_and_then_nothing_is_written_any_more() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     site.pass().await.unwrap();
     assert_eq!(site.ready(), ("Watching".into(), "True".into()));
     assert_eq!(site.status().streams, 1);
@@ -34,6 +34,8 @@ async fn an_alarm_is_made_and_then_nothing_is_written_any_more() {
     for _ in 0..3 {
         site.pass().await.unwrap();
     }
+    site.restart();
+    site.pass().await.unwrap();
     assert_eq!((site.changes(), site.fixture.kubernetes.writes()), before);
     assert_eq!(site.reasons(), ["AlarmCreated"]);
 }
@@ -206,4 +208,90 @@ async fn a_camera_that_stops_matching_loses_its_alarm() {
     assert!(site.recordings()[0].spec.end.is_some());
     assert!(site.alarms().await.is_empty());
     assert_eq!(site.ready(), ("NoStreams".into(), "True".into()));
+}
+
+#[tokio::test]
+async fn a_pass_waits_for_the_watch_to_tell_of_its_own_last_write() {
+    let site = Site::new().await;
+    site.go(3, false, true).await;
+    site.go(3, true, false).await;
+    site.pass().await.unwrap();
+    assert_eq!(site.recordings().len(), 1);
+    let before = site.fixture.kubernetes.writes();
+    let mut pass = std::pin::pin!(site.pass_unwatched());
+    for _ in 0..20 {
+        assert!(
+            futures::poll!(&mut pass).is_pending(),
+            "what it wrote is not there"
+        );
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.fixture.kubernetes.writes(), before);
+    site.watch();
+    pass.await.unwrap();
+    assert_eq!(site.recordings().len(), 1);
+}
+
+#[tokio::test]
+async fn one_sweep_and_one_history_serve_all_policies_and_all_passes() {
+    let site = Site::new().await;
+    for i in 0..30 {
+        site.camera(&format!("camera-{i}"));
+    }
+    // Ten alarms a pass.
+    for _ in 0..4 {
+        site.pass().await.unwrap();
+    }
+    assert_eq!(site.alarms().await.len(), 31);
+    site.go(5, false, true).await;
+    let before = (
+        site.calls("cloudwatch:DescribeAlarms"),
+        site.calls("cloudwatch:DescribeAlarmHistory"),
+    );
+    site.go(10, false, true).await;
+    // A sweep each 3 minutes, a page of history each 15 seconds.
+    let sweeps = site.calls("cloudwatch:DescribeAlarms") - before.0;
+    let pages = site.calls("cloudwatch:DescribeAlarmHistory") - before.1;
+    assert!((2..=4).contains(&sweeps), "{sweeps}");
+    assert_eq!(pages, 40);
+}
+
+#[tokio::test]
+async fn where_the_history_may_not_be_read_as_a_whole_it_is_read_of_alarms_that_moved() {
+    let site = Site::without_whole_history().await;
+    for i in 0..5 {
+        site.camera(&format!("camera-{i}"));
+    }
+    site.go(20, false, true).await;
+    let before = site.calls("cloudwatch:DescribeAlarmHistory");
+    site.go(5, false, true).await;
+    assert!(
+        site.calls("cloudwatch:DescribeAlarmHistory") - before <= 1,
+        "nothing has moved"
+    );
+    site.go(5, true, true).await;
+    site.go(20, false, true).await;
+    let [recording] = &site.recordings()[..] else {
+        panic!("one recording")
+    };
+    assert!(recording.spec.end.is_some());
+}
+
+#[tokio::test]
+async fn changed_tags_of_an_alarm_are_put_right_within_six_hours() {
+    let site = Site::new().await;
+    site.pass().await.unwrap();
+    let alarm = site.alarm().await;
+    let wrong = [("RepeatedAlarm".to_owned(), "no".to_owned())].into();
+    site.aws.tag(&alarm.arn, &wrong).await.unwrap();
+    for _ in 0..6 * 6 {
+        site.fixture.clock.advance(SignedDuration::from_mins(10));
+        site.pass().await.unwrap();
+    }
+    let tags = site.aws.tags(&alarm.arn).await.unwrap().unwrap();
+    assert_eq!(tags["RepeatedAlarm"], "true");
+    assert!(
+        site.calls("cloudwatch:ListTagsForResource") <= 4,
+        "and that costs next to nothing"
+    );
 }

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use kube::runtime::watcher::Event;
 use kvs_operator::{
     api::{ArchivePolicy, ArchivePolicyStatus, Recording},
     aws::{
-        Alarms, Call,
-        alarms::{Alarm, Sdk},
+        Alarms, AwsError, Call, Kind, Ports,
+        alarms::{Alarm, HistoryEntry, NewAlarm, Sdk},
     },
-    policy::reconcile,
-    runtime::{Error, Next},
+    policy::{Shared, reconcile},
+    runtime::{Cache, Error, Next},
 };
 use kvs_sim::metrics::Metric;
 use serde_json::{Value, json};
@@ -23,17 +24,83 @@ const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
 /// When the camera's stream was made.
 const CREATED: i64 = 1_780_000_000_000;
 
+fn tell<K>(cache: &Cache<K>, objects: Vec<K>)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync,
+{
+    cache.apply(Event::Init);
+    objects
+        .into_iter()
+        .for_each(|object| cache.apply(Event::InitApply(object)));
+    cache.apply(Event::InitDone);
+}
+
+/// CloudWatch, as an IAM policy that is scoped to names of alarms lets it be seen.
+#[derive(Debug)]
+struct ByName(Arc<dyn Alarms>);
+
+#[async_trait::async_trait]
+impl Alarms for ByName {
+    async fn describe(&self, prefix: &str) -> Result<Vec<Alarm>, AwsError> {
+        self.0.describe(prefix).await
+    }
+    async fn describe_named(&self, names: &[String]) -> Result<Vec<Alarm>, AwsError> {
+        self.0.describe_named(names).await
+    }
+    async fn history(&self, alarm: &str, since: Timestamp) -> Result<Vec<HistoryEntry>, AwsError> {
+        self.0.history(alarm, since).await
+    }
+    async fn history_of_all(&self, _: Timestamp, _: usize) -> Result<Option<Vec<HistoryEntry>>, AwsError> {
+        Err(AwsError {
+            operation: "cloudwatch:DescribeAlarmHistory",
+            on: "*".into(),
+            kind: Kind::Denied,
+            code: None,
+            message: None,
+            request_id: None,
+            source: None,
+        })
+    }
+    async fn tags(&self, arn: &str) -> Result<Option<BTreeMap<String, String>>, AwsError> {
+        self.0.tags(arn).await
+    }
+    async fn put(&self, alarm: &NewAlarm) -> Result<(), AwsError> {
+        self.0.put(alarm).await
+    }
+    async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        self.0.tag(arn, tags).await
+    }
+    async fn delete(&self, alarm: &str) -> Result<(), AwsError> {
+        self.0.delete(alarm).await
+    }
+}
+
 /// The fixture, with one camera's VideoStream and a policy for it.
 pub struct Site {
     pub fixture: Fixture,
     pub aws: Sdk,
+    pub shared: Shared,
 }
 
 impl Site {
     pub async fn new() -> Self {
-        let fixture = Fixture::new().await;
+        Self::with(|ports| ports).await
+    }
+
+    /// Where IAM allows to read the history of alarms by name only.
+    pub async fn without_whole_history() -> Self {
+        Self::with(|ports| Ports {
+            alarms: Arc::new(ByName(ports.alarms.clone())),
+            ..ports
+        })
+        .await
+    }
+
+    async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
+        let fixture = Fixture::with(wrap).await;
         let aws = Sdk::new(&fixture.connection);
-        let site = Self { fixture, aws };
+        let shared = Shared::new(&fixture.context, Arc::default());
+        let site = Self { fixture, aws, shared };
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "site" } });
         site.fixture.kubernetes.create("namespaces", namespace);
         site.camera("door");
@@ -98,7 +165,26 @@ impl Site {
 
     /// One pass.
     pub async fn pass(&self) -> Result<Next, Error> {
-        reconcile(Arc::new(self.policy().unwrap()), self.fixture.context.clone()).await
+        self.watch();
+        self.pass_unwatched().await
+    }
+
+    /// One pass before the watches have told of anything new.
+    pub async fn pass_unwatched(&self) -> Result<Next, Error> {
+        let policy = Arc::new(self.policy().unwrap());
+        reconcile(policy, self.fixture.context.clone(), &self.shared).await
+    }
+
+    /// The watches tell of everything.
+    pub fn watch(&self) {
+        let caches = &self.shared.caches;
+        tell(&caches.video_streams, self.fixture.kubernetes.all(STREAMS));
+        tell(&caches.recordings, self.recordings());
+    }
+
+    /// The operator starts anew, as far as policies go.
+    pub fn restart(&mut self) {
+        self.shared = Shared::new(&self.fixture.context, Arc::default());
     }
 
     /// Time goes on, with or without footage; alarms are evaluated every minute, and somebody looks every 15 s or nobody does.
@@ -157,21 +243,23 @@ impl Site {
 
     /// How often AWS accepted a change by anybody.
     pub fn changes(&self) -> u64 {
-        let count = |operation: &'static str| {
-            let call = Call {
-                operation,
-                result: "ok",
-            };
-            self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
-        };
         [
             "cloudwatch:PutMetricAlarm",
             "cloudwatch:DeleteAlarms",
             "cloudwatch:TagResource",
         ]
-        .map(count)
+        .map(|operation| self.calls(operation))
         .iter()
         .sum()
+    }
+
+    /// How often CloudWatch answered an operation with success.
+    pub fn calls(&self, operation: &'static str) -> u64 {
+        let call = Call {
+            operation,
+            result: "ok",
+        };
+        self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
     }
 
     pub fn reasons(&self) -> Vec<String> {

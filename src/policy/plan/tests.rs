@@ -52,6 +52,8 @@ impl World {
     fn new() -> Self {
         let observed = Observed {
             now: at(10),
+            alarms_read: at(10),
+            transitions_read: at(10),
             alarms: BTreeMap::new(),
             tags: BTreeMap::new(),
             transitions: BTreeMap::new(),
@@ -78,6 +80,7 @@ impl World {
 
     fn plan(&mut self) -> Plan {
         let desired = self.desired();
+        (self.observed.alarms_read, self.observed.transitions_read) = (self.observed.now, self.observed.now);
         self.observed.video_streams = self.streams.iter().map(|s| s.name_any()).collect();
         self.policy.status.get_or_insert_default().history_through = self.checkpoint.map(Time);
         let memory = remember(&self.policy, &self.observed.recordings, self.observed.now);
@@ -99,14 +102,11 @@ impl World {
         for action in plan.groups.into_iter().flatten() {
             did.push(action.reason());
             match action {
-                Action::Begin(recording, _) => self.observed.recordings.push(*recording),
+                Action::Begin(recording, _) => self.observed.recordings.push(Arc::new(*recording)),
                 Action::Change { change, .. } => {
-                    let recording = self
-                        .observed
-                        .recordings
-                        .iter_mut()
-                        .find(|r| r.name_any() == change.name)
-                        .unwrap();
+                    let mut recordings = self.observed.recordings.iter_mut();
+                    let recording = recordings.find(|r| r.name_any() == change.name).unwrap();
+                    let recording = Arc::make_mut(recording);
                     recording.spec.end = change.end.map(MicroTime);
                     recording.spec.hold_at = change.hold_at.map(MicroTime);
                     if let Some(ended) = change.ended {
@@ -172,6 +172,7 @@ impl World {
 
     fn finish(&mut self) {
         for recording in &mut self.observed.recordings {
+            let recording = Arc::make_mut(recording);
             recording.status = Some(RecordingStatus {
                 phase: Some(Phase::Complete),
                 ..RecordingStatus::default()
@@ -387,7 +388,7 @@ fn a_deleted_policy_drains_then_loses_its_alarms_then_goes() {
     world.observed.now = at(251);
     // Until the Recording controller says how far its slices reach, the recording is only held.
     assert_eq!(world.pass(), ["RecordingHeld"]);
-    let recording = &mut world.observed.recordings[0];
+    let recording = Arc::make_mut(&mut world.observed.recordings[0]);
     recording.metadata.generation = Some(2);
     recording.status = Some(RecordingStatus {
         observed_generation: Some(2),

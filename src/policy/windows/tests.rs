@@ -70,6 +70,7 @@ impl World {
             since: at(-10_000),
             start: None,
             reason: None,
+            read: self.now,
         };
         for alarm in &self.alarms {
             if alarm.transition <= self.now {
@@ -78,6 +79,7 @@ impl World {
                     since: alarm.transition,
                     start: alarm.start,
                     reason: None,
+                    read: self.now,
                 };
             }
             if alarm.end <= self.now {
@@ -86,6 +88,7 @@ impl World {
                     since: alarm.end,
                     start: None,
                     reason: None,
+                    read: self.now,
                 };
             }
         }
@@ -139,7 +142,7 @@ impl World {
             since: self.since,
             stop: self.stop,
             checkpoint: self.checkpoint,
-            episodes: &episodes(&self.entries(), Some(&level), self.now),
+            episodes: &episodes(&self.entries(), Some(&level), self.now, self.now),
             level: Some(&level),
             recordings: &known,
             now: self.now,
