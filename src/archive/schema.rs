@@ -38,7 +38,13 @@ pub fn check(key: &str, bytes: &[u8]) {
     let name = match key {
         _ if key.ends_with(".plan.json") => "plan",
         _ if key.ends_with(".manifest.json") => "manifest",
-        _ if key.ends_with("/recording.json") => "recording",
+        _ if key
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with("recording")) =>
+        {
+            "recording"
+        }
         _ => return,
     };
     let document = serde_json::from_slice(bytes).unwrap();

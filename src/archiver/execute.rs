@@ -62,6 +62,10 @@ impl Archiver {
             found,
             ..
         } = plan;
+        let key = assignment.layout.key(File::Manifest(plan.work.piece()));
+        if found && let Some(manifest) = self.store.document::<Manifest>(&key).await? {
+            return Ok(manifest);
+        }
         let fragments = || plan.chunks.iter().flat_map(|c| &c.fragments);
         self.watcher.see(&Event::Planned {
             fragments: fragments().count() as u64,
@@ -96,7 +100,6 @@ impl Archiver {
         circumstances.gone |= fetcher.stream_is_gone();
         circumstances.now = self.clock.now().unwrap_or(circumstances.now);
         settle(&mut work, fetcher, &circumstances)?;
-        let key = assignment.layout.key(File::Manifest(plan.work.piece()));
         let manifest = Manifest::of(
             &plan,
             object,

@@ -38,6 +38,9 @@ pub enum File {
     Manifest(Piece),
     /// The recording's root.
     Root,
+    /// The root of a recording that was closed again, by the closing at this position: footage was found behind the root
+    /// before.
+    LaterRoot(u32),
 }
 
 impl Layout {
@@ -62,6 +65,7 @@ impl Layout {
             File::Plan(piece) => format!("{folder}{}.plan.json", piece.name()),
             File::Manifest(piece) => format!("{folder}{}.manifest.json", piece.name()),
             File::Root => format!("{folder}recording.json"),
+            File::LaterRoot(position) => format!("{folder}recording-{position:06}.json"),
         }
     }
 
@@ -70,6 +74,9 @@ impl Layout {
         let name = key.strip_prefix(&self.folder())?;
         let file = if name == "recording.json" {
             File::Root
+        } else if let Some(position) = name.strip_prefix("recording-") {
+            let file = File::LaterRoot(position.strip_suffix(".json")?.parse().ok()?);
+            return (self.key(file) == key).then_some(file);
         } else if let Some(piece) = name.strip_suffix(".plan.json") {
             File::Plan(Piece::named(piece)?)
         } else {
@@ -286,6 +293,7 @@ mod tests {
             ),
             (File::Manifest(Piece::Sweep(3)), "sweep-000003.manifest.json"),
             (File::Root, "recording.json"),
+            (File::LaterRoot(5), "recording-000005.json"),
         ] {
             assert_eq!(layout.key(file), format!("{folder}{name}"));
             assert_eq!(layout.file(&format!("{folder}{name}")), Some(file));
@@ -365,6 +373,7 @@ mod tests {
             "slice-x.plan.json",
             "sweep-3.manifest.json",
             "recording.json.bak",
+            "recording-5.json",
             "slice-20261122T100000Z.plan.json",
         ] {
             assert_eq!(layout.file(&format!("{folder}{name}")), None, "{name}");

@@ -131,7 +131,8 @@ pub struct Unread {
     pub denied: bool,
 }
 
-/// `recording.json`: what a closed recording consists of.
+/// `recording.json`: what a closed recording consists of. Where something was found behind it, `recording-000005.json` (by its
+/// position) names all anew: of a recording's roots, the one with the greatest position counts.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Root {
@@ -149,6 +150,8 @@ pub struct Root {
     pub cause: Option<Cause>,
     /// Where its window ends: it is [recording.start, through).
     pub through: Timestamp,
+    /// The place of the closing among what sweeps of this recording found: what has a smaller one is in here.
+    pub position: u32,
     /// All its manifests: slices in order of time, then what sweeps found, in order.
     pub manifests: Vec<ObjectRef>,
     /// All of it in numbers.

@@ -4,10 +4,13 @@
 //! `execute` carries the plan out (`fetch` into the `spool`, `part` makes files, `store` writes them) and commits the
 //! `manifest`; `report` says what came of it.
 
+mod chain;
 pub mod command;
 pub mod error;
 mod execute;
 mod fetch;
+pub mod gaps;
+mod holdings;
 pub mod keys;
 mod list;
 pub mod loss;

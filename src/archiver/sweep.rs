@@ -1,32 +1,31 @@
 //! A sweep: the recording's window listed again, and what no manifest holds archived; with `close`, the root.
 //!
 //! What sweeps find is numbered by its position, 1, 2, 3 …: whoever plans position n, having read all before it, wins, and
-//! whoever comes second takes the first one's plan. So two sweeps at once never archive a fragment twice. Closing takes the
-//! next position, so that nothing can be added behind the root.
+//! whoever comes second takes the first one's plan. So two sweeps at once never archive a fragment twice. Closing takes a
+//! position, too: what is found before goes before the root, and what a run finds that lost the race goes behind it, where
+//! the next closing writes a root again. Nothing that a run has seen is dropped.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
 use super::{
     Archiver,
+    chain::{Chain, Folder},
     error::{ArchiveError, Result},
     execute::Assignment,
     fetch::{Delivery, Fetcher},
+    holdings::Holdings,
     keys::{File, Layout, Piece},
     list,
-    manifest::{Fate, Manifest, PROGRAM, Root, Unread},
+    manifest::{Fate, Manifest, PROGRAM, Root},
     plan::{self, FRAGMENTS, LONGEST, LostFragment, Plan, Work},
     request::{ArchiveReport, ArchiveRequest, Outcome},
-    store::Document,
 };
 use crate::{
-    api::{Counts, Loss, ObjectRef},
+    api::ObjectRef,
     aws::{Fragment, FragmentNumber, StreamArn},
 };
-
-/// The most losses that the root lists itself; the manifests have all.
-const ROOT_LOSSES: usize = 1000;
 
 /// How many unread fragments are tried again together.
 const RETRIED_AT_ONCE: usize = 20;
@@ -44,32 +43,6 @@ pub struct Sweep {
     pub close: bool,
 }
 
-/// What lies in a recording's folder, by keys.
-#[derive(Debug, Default)]
-struct Folder {
-    slices: BTreeMap<Timestamp, Option<Timestamp>>,
-    finds: BTreeMap<u32, Find>,
-    root: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Find {
-    planned: bool,
-    /// Whether its manifest is there, and since when.
-    committed: bool,
-    last_modified: Option<Timestamp>,
-}
-
-/// What the manifests of a recording say together.
-#[derive(Debug, Default)]
-struct Holdings {
-    counts: Counts,
-    losses: Vec<Loss>,
-    manifests: Vec<ObjectRef>,
-    /// What an earlier manifest names unread and no later one resolves; since when, where it was KVS's own error.
-    unread: BTreeMap<FragmentNumber, (Fragment, Unread, Option<Timestamp>)>,
-}
-
 impl Archiver {
     /// Sweeps a recording.
     pub async fn sweep(
@@ -80,10 +53,10 @@ impl Archiver {
     ) -> Result<ArchiveReport> {
         let layout = Layout::new(&request.destination.s3.prefix, stream, &request.recording);
         let folder = self.folder(&layout).await?;
-        if folder.root && sweep.close {
-            return self.closed(&layout).await;
+        let chain = self.chain(request, &layout, &folder).await?;
+        if let Some(named) = &sweep.predecessor {
+            chain.must_hold(named)?;
         }
-        let (finds, position) = self.finds(request, &layout, &folder, sweep).await?;
         let circumstances = self.circumstances(stream).await?;
         let assignment = Assignment {
             stream,
@@ -91,47 +64,45 @@ impl Archiver {
             cause: request.cause.as_ref(),
             circumstances,
         };
-        let (mut holdings, mut new) = self.compare(request, &assignment, &folder, &finds, sweep).await?;
-        if let Some((_, done)) = finds
-            .iter()
-            .find(|(_, m)| number(m.content.work) == Some(sweep.number))
-        {
-            let report = ArchiveReport::committed(done);
+        let (mut holdings, mut new) = self.compare(request, &assignment, &folder, &chain, sweep).await?;
+        if let Some(done) = chain.of(sweep.number) {
             return Ok(ArchiveReport {
                 listed_at: done.last_modified,
-                counts: holdings.counts,
-                ..report
+                counts: holdings.counts(),
+                ..ArchiveReport::committed(done)
             });
         }
-        let begun = folder.finds.get(&position).is_some_and(|f| f.planned);
         let mut lost = Vec::new();
-        if !begun {
+        if !chain.begun {
             self.retry(&assignment, &holdings, &mut new, &mut lost).await?;
         }
-        let nothing_new = new.is_empty() && lost.is_empty() && !begun;
+        let nothing_new = new.is_empty() && lost.is_empty() && !chain.begun;
         if nothing_new && !(sweep.close && holdings.unread.is_empty()) {
             return Ok(ArchiveReport {
                 listed_at: Some(circumstances.now),
-                counts: holdings.counts,
+                counts: holdings.counts(),
                 losses: holdings.losses.into_iter().take(20).collect(),
                 ..ArchiveReport::new(Outcome::NothingNew)
             });
         }
+        if nothing_new && let Some((position, through)) = chain.closing {
+            return self.close(request, &layout, (position, through), holdings).await;
+        }
         new.sort_by(|a, b| a.number.cmp(&b.number));
         new.truncate(FRAGMENTS);
         let cut = plan::cut(new, &request.clip, None);
-        let plan = Plan {
+        let mut plan = Plan {
             version: plan::VERSION,
             stream_arn: request.stream_arn.clone(),
             recording: request.recording.clone(),
             work: Work::Sweep {
-                position,
+                position: chain.next,
                 number: sweep.number,
                 through: sweep.through,
                 close: nothing_new,
             },
             clip: request.clip.clone(),
-            predecessor: finds.last().map(|(_, m)| m.object.clone()),
+            predecessor: chain.finds.last().map(|(m, _)| m.object.clone()),
             chunks: cut.chunks,
             // Footage that was found later lies in what earlier manifests name gaps; it makes none itself.
             gaps: Vec::new(),
@@ -140,30 +111,39 @@ impl Archiver {
             lost_spans: Vec::new(),
             lost,
         };
-        let plan = self
-            .store
-            .commit(layout.key(File::Plan(Piece::Sweep(position))), plan)
-            .await?;
-        let Plan {
-            version,
-            stream_arn,
-            work,
-            ..
-        } = &plan.content;
-        self.is_ours(request, &plan.object, *version, stream_arn, *work)?;
-        if let Work::Sweep {
-            close: true, through, ..
-        } = plan.content.work
-        {
-            return self.close(request, &layout, through, holdings).await;
-        }
+        let plan = loop {
+            let key = layout.key(File::Plan(plan.work.piece()));
+            let there = self.store.commit(key, plan.clone()).await?;
+            let Plan {
+                version,
+                stream_arn,
+                work,
+                ..
+            } = &there.content;
+            self.is_ours(request, &there.object, *version, stream_arn, *work)?;
+            match (*work, &mut plan.work) {
+                (
+                    Work::Sweep {
+                        close: true,
+                        position,
+                        through,
+                        ..
+                    },
+                    _,
+                ) if nothing_new => {
+                    return self.close(request, &layout, (position, through), holdings).await;
+                }
+                // Somebody closed who did not see what was found here: it goes behind that.
+                (Work::Sweep { close: true, .. }, Work::Sweep { position, .. }) => *position += 1,
+                _ => break there,
+            }
+        };
         let manifest = self.carry_out(&assignment, plan).await?;
-        holdings.add(&manifest, circumstances.now);
-        let report = ArchiveReport::committed(&manifest);
+        holdings.add(&manifest.content, &manifest.object, circumstances.now);
         Ok(ArchiveReport {
             listed_at: Some(circumstances.now),
             counts: holdings.counts(),
-            ..report
+            ..ArchiveReport::committed(&manifest)
         })
     }
 
@@ -174,88 +154,8 @@ impl Archiver {
             .parse::<StreamArn>()
             .map_err(|e| ArchiveError::Invalid(e.to_string()))?;
         let layout = Layout::new(&request.destination.s3.prefix, &stream, &request.recording);
-        let mut unused = 0;
-        for (position, find) in self.folder(&layout).await?.finds {
-            if find.committed {
-                let manifest = self
-                    .manifest(request, &layout.key(File::Manifest(Piece::Sweep(position))))
-                    .await?;
-                unused = unused.max(number(manifest.content.work).map_or(0, |n| n + 1));
-            }
-        }
-        Ok(unused)
-    }
-
-    async fn folder(&self, layout: &Layout) -> Result<Folder> {
-        let mut folder = Folder::default();
-        for object in self.store.list(&layout.folder(), "").await? {
-            match layout.file(&object.key) {
-                Some(File::Manifest(Piece::Slice(from))) => {
-                    folder.slices.insert(from, object.last_modified);
-                }
-                Some(File::Plan(Piece::Sweep(position))) => {
-                    folder.finds.entry(position).or_default().planned = true;
-                }
-                Some(File::Manifest(Piece::Sweep(position))) => {
-                    let find = folder.finds.entry(position).or_default();
-                    (find.committed, find.last_modified) = (true, object.last_modified);
-                }
-                Some(File::Root) => folder.root = true,
-                Some(File::Plan(Piece::Slice(_))) | None => {}
-            }
-        }
-        Ok(folder)
-    }
-
-    /// The manifests of what sweeps found so far, in order, and the position of the next.
-    async fn finds(
-        &self,
-        request: &ArchiveRequest,
-        layout: &Layout,
-        folder: &Folder,
-        sweep: &Sweep,
-    ) -> Result<(Vec<(u32, Document<Manifest>)>, u32)> {
-        let mut finds = Vec::new();
-        let mut position = 1;
-        for (at, _) in folder.finds.iter().filter(|(_, find)| find.committed) {
-            let key = layout.key(File::Manifest(Piece::Sweep(*at)));
-            if *at != position {
-                let why = format!("there is none at position {position} before it");
-                return Err(ArchiveError::Conflict { key, why });
-            }
-            let manifest = self.manifest(request, &key).await?;
-            finds.push((*at, manifest));
-            position += 1;
-        }
-        if let Some(named) = &sweep.predecessor
-            && !finds.iter().any(|(_, found)| found.object == *named)
-        {
-            let why =
-                "it is named as an earlier sweep's manifest and is not among them, or has another checksum"
-                    .into();
-            return Err(ArchiveError::Conflict {
-                key: named.key.clone(),
-                why,
-            });
-        }
-        Ok((finds, position))
-    }
-
-    async fn manifest(&self, request: &ArchiveRequest, key: &str) -> Result<Document<Manifest>> {
-        let Some(manifest) = self.store.document::<Manifest>(key).await? else {
-            return Err(ArchiveError::Conflict {
-                key: key.into(),
-                why: "it was listed and is gone".into(),
-            });
-        };
-        let Manifest {
-            version,
-            stream_arn,
-            work,
-            ..
-        } = &manifest.content;
-        self.is_ours(request, &manifest.object, *version, stream_arn, *work)?;
-        Ok(manifest)
+        let folder = self.folder(&layout).await?;
+        Ok(self.chain(request, &layout, &folder).await?.unused_number())
     }
 
     /// Goes through all manifests, in parts of the window that each are listed again: what they hold, and what is new.
@@ -264,12 +164,13 @@ impl Archiver {
         request: &ArchiveRequest,
         assignment: &Assignment<'_>,
         folder: &Folder,
-        finds: &[(u32, Document<Manifest>)],
+        chain: &Chain,
         sweep: &Sweep,
     ) -> Result<(Holdings, Vec<Fragment>)> {
-        let found_later: HashSet<FragmentNumber> = finds
+        let found_later: HashSet<FragmentNumber> = chain
+            .finds
             .iter()
-            .flat_map(|(_, m)| settled(&m.content))
+            .flat_map(|(m, _)| settled(&m.content))
             .cloned()
             .collect();
         let (mut holdings, mut new) = (Holdings::default(), Vec::new());
@@ -290,7 +191,8 @@ impl Archiver {
                 let Work::Slice { through, .. } = manifest.content.work else {
                     break;
                 };
-                holdings.add(&manifest, last_modified.unwrap_or(assignment.circumstances.now));
+                let written = last_modified.unwrap_or(assignment.circumstances.now);
+                holdings.add(&manifest.content, &manifest.object, written);
                 known += manifest.content.fragments.len();
                 held.extend(settled(&manifest.content).cloned());
                 at = through;
@@ -323,11 +225,10 @@ impl Archiver {
                 sweep.through
             )));
         }
-        for (position, manifest) in finds {
-            let written = folder.finds.get(position).and_then(|f| f.last_modified);
-            holdings.add(manifest, written.unwrap_or(assignment.circumstances.now));
+        for (manifest, written) in &chain.finds {
+            let written = written.unwrap_or(assignment.circumstances.now);
+            holdings.add(&manifest.content, &manifest.object, written);
         }
-        holdings.counts = holdings.counts();
         new.retain(|f| !holdings.unread.contains_key(&f.number));
         Ok((holdings, new))
     }
@@ -367,22 +268,23 @@ impl Archiver {
             self.clock.node().clone(),
             self.fragments_per_second,
         );
-        let (gone, open): (Vec<_>, Vec<_>) = holdings.unread.values().partition(|(fragment, ..)| {
+        let (gone, open): (Vec<_>, Vec<_>) = holdings.unread.values().partition(|open| {
             c.gone
-                || fragment
+                || open
+                    .fragment
                     .server
                     .checked_add(c.retention)
                     .is_ok_and(|expiry| expiry < c.now)
         });
-        for (fragment, unread, since) in gone {
-            let reason = c.lost(fragment, unread, *since).unwrap_or_else(|| c.expired());
+        for open in gone {
+            let reason = c.lost(&open.fragment, &open.why, open.since);
             lost.push(LostFragment {
-                fragment: fragment.clone(),
-                reason,
+                fragment: open.fragment.clone(),
+                reason: reason.unwrap_or_else(|| c.expired()),
             });
         }
         for group in open.chunks(RETRIED_AT_ONCE) {
-            let wanted: Vec<_> = group.iter().map(|(fragment, ..)| fragment.clone()).collect();
+            let wanted: Vec<_> = group.iter().map(|open| open.fragment.clone()).collect();
             let mut body = self.spool.body()?;
             let deliveries = match fetcher.fetch(&wanted, &mut body).await {
                 Ok(deliveries) => deliveries,
@@ -390,10 +292,11 @@ impl Archiver {
                 Err(ArchiveError::Denied(_)) => return Ok(()),
                 Err(e) => return Err(e),
             };
-            for ((fragment, _, since), delivery) in group.iter().zip(deliveries) {
+            for (open, delivery) in group.iter().zip(deliveries) {
+                let fragment = &open.fragment;
                 match delivery {
                     Delivery::Unread(again) => {
-                        if let Some(reason) = c.lost(fragment, &again, since.filter(|_| !again.denied)) {
+                        if let Some(reason) = c.lost(fragment, &again, open.since.filter(|_| !again.denied)) {
                             lost.push(LostFragment {
                                 fragment: fragment.clone(),
                                 reason,
@@ -407,11 +310,12 @@ impl Archiver {
         Ok(())
     }
 
+    /// Writes the root of the closing at a position; one that is there, of this closing or a later one, wins.
     async fn close(
         &self,
         request: &ArchiveRequest,
         layout: &Layout,
-        through: Timestamp,
+        (position, through): (u32, Timestamp),
         holdings: Holdings,
     ) -> Result<ArchiveReport> {
         let root = Root {
@@ -421,28 +325,22 @@ impl Archiver {
             recording: request.recording.clone(),
             cause: request.cause.clone(),
             through,
+            position,
+            counts: holdings.counts(),
             manifests: holdings.manifests,
-            counts: holdings.counts,
             losses: holdings.losses,
         };
-        self.store.commit(layout.key(File::Root), root).await?;
-        self.closed(layout).await
-    }
-
-    /// The report of a recording that is closed: its root, as it is.
-    async fn closed(&self, layout: &Layout) -> Result<ArchiveReport> {
-        let key = layout.key(File::Root);
-        let Some(root) = self.store.document::<Root>(&key).await? else {
-            return Err(ArchiveError::Conflict {
-                key,
-                why: "it was there and is gone".into(),
-            });
-        };
+        let mut there = self.store.commit(layout.key(File::Root), root.clone()).await?;
+        if there.content.position < position {
+            let key = layout.key(File::LaterRoot(position));
+            there = self.store.commit(key, root).await?;
+        }
+        let root = there.content;
         Ok(ArchiveReport {
-            listed_at: root.last_modified,
-            counts: root.content.counts,
-            losses: root.content.losses.into_iter().take(20).collect(),
-            root: Some(root.object),
+            listed_at: there.last_modified,
+            counts: root.counts,
+            losses: root.losses.into_iter().take(20).collect(),
+            root: Some(there.object),
             ..ArchiveReport::new(Outcome::Closed)
         })
     }
@@ -455,52 +353,4 @@ fn settled(manifest: &Manifest) -> impl Iterator<Item = &FragmentNumber> {
         .iter()
         .filter(|e| !matches!(e.fate, Fate::Unread(_)))
         .map(|e| &e.fragment.number)
-}
-
-fn number(work: Work) -> Option<u32> {
-    match work {
-        Work::Sweep { number, .. } => Some(number),
-        Work::Slice { .. } => None,
-    }
-}
-
-impl Holdings {
-    /// Adds a manifest; they come in order, slices first.
-    fn add(&mut self, manifest: &Document<Manifest>, written: Timestamp) {
-        let content = &manifest.content;
-        let counts = content.counted();
-        self.counts.clips += counts.clips;
-        self.counts.fragments += counts.fragments;
-        self.counts.bytes += counts.bytes;
-        self.counts.lost += counts.lost;
-        self.counts.gaps += counts.gaps;
-        for entry in &content.fragments {
-            match &entry.fate {
-                Fate::Unread(why) => {
-                    let own = (!why.denied).then_some(written);
-                    let kept = self
-                        .unread
-                        .remove(&entry.fragment.number)
-                        .and_then(|(_, _, since)| since);
-                    self.unread.insert(
-                        entry.fragment.number.clone(),
-                        (entry.fragment.clone(), why.clone(), kept.or(own)),
-                    );
-                }
-                Fate::Object(_) | Fate::Lost(_) => {
-                    self.unread.remove(&entry.fragment.number);
-                }
-            }
-        }
-        let room = ROOT_LOSSES.saturating_sub(self.losses.len());
-        self.losses.extend(content.losses().take(room));
-        self.manifests.push(manifest.object.clone());
-    }
-
-    fn counts(&self) -> Counts {
-        Counts {
-            unread: self.unread.len() as i64,
-            ..self.counts
-        }
-    }
 }
