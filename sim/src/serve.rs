@@ -82,6 +82,14 @@ impl Services {
         }
     }
 
+    /// Answers one request, whichever service it is for.
+    pub async fn answer(&self, request: Request) -> Response {
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut response = route(self, request).await;
+        stamp(&mut response, self.world.clock.now(), id);
+        response
+    }
+
     /// What goes on without a request, for as long as the future lives.
     async fn background(&self) {
         tokio::join!(self.cloudwatch.run(), self.kvs.run());
@@ -89,10 +97,7 @@ impl Services {
 }
 
 async fn dispatch(State(services): State<Arc<Services>>, request: Request) -> Response {
-    let id = services.requests.fetch_add(1, Ordering::Relaxed);
-    let mut response = route(&services, request).await;
-    stamp(&mut response, services.world.clock.now(), id);
-    response
+    services.answer(request).await
 }
 
 /// Which service a request is for.

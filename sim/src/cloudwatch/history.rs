@@ -254,7 +254,7 @@ impl CloudWatch {
                 && kind.is_none_or(|kind| kind == item.kind.as_str())
                 && input.start_date.is_none_or(|start| item.at >= start.0)
                 // The wire has whole milliseconds, an item's time may have more.
-                && input.end_date.is_none_or(|end| item.at < end.0 + SignedDuration::from_millis(1))
+                && input.end_date.is_none_or(|end| item.at - SignedDuration::from_millis(1) < end.0)
                 && after.is_none_or(|after| if descending { **place < after } else { **place > after })
         };
         let found: Vec<_> = if descending {

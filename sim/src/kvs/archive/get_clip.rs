@@ -92,7 +92,7 @@ fn check(selector: &Selector, stream: &Stream, now: i64) -> ApiResult<()> {
     }
     let range = &selector.timestamp_range;
     let (start, end) = (millis(range.start_timestamp), millis(range.end_timestamp));
-    if end <= start || end - start > RANGE {
+    if end <= start || end.saturating_sub(start) > RANGE {
         return Err(ApiError::invalid(
             "EndTimestamp must be later than StartTimestamp, by at most 24 hours.",
         ));
