@@ -13,7 +13,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check check-and-clients clients e2e bench generate chart packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e bench generate chart s3 packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,7 @@ test: node-packages ## every check and test, on a fresh machine (what CI runs)
 check-and-clients:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory clients
+	@$(MAKE) --no-print-directory s3
 
 check: packages ## formatting, lints, unit tests, generated files, chart: minutes
 	cargo fmt --all --check
@@ -43,6 +44,9 @@ check: packages ## formatting, lints, unit tests, generated files, chart: minute
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps --quiet
 	$(MAKE) --no-print-directory chart
 	@echo "make check: all is well"
+
+s3: programs ## what the archiver asks of S3, asked of an S3 that nobody here wrote
+	@tools/s3/versitygw.sh
 
 clients: programs ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SDKs see it
 	@tests/clients/run.sh

@@ -150,3 +150,40 @@ fn a_policy_without_a_trigger_is_told_what_to_write() {
     let error = validate_cel(&policy).unwrap_err().to_string();
     assert!(error.contains("trigger: {alarm: {}}"), "{error}");
 }
+
+#[test]
+fn how_objects_are_kept_is_checked() {
+    let policy = |s3: Value| -> ArchivePolicy {
+        let mut all = json!({ "bucket": "footage" });
+        all.as_object_mut()
+            .unwrap()
+            .extend(s3.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "apiVersion": "kvs-operator.io/v1alpha1", "kind": "ArchivePolicy", "metadata": { "name": "all" },
+            "spec": { "streamSelector": {}, "trigger": { "alarm": {} }, "destination": { "s3": all } },
+        }))
+        .unwrap()
+    };
+    for fine in [
+        json!({ "encryption": { "serverSideEncryption": "AES256" } }),
+        json!({ "encryption": { "serverSideEncryption": "aws:kms", "kmsKeyId": "alias/north" } }),
+        json!({ "tags": { "team": "north", "Kostenstelle Süd": "" } }),
+        json!({ "storageClass": "DEEP_ARCHIVE", "objectLock": { "mode": "COMPLIANCE", "days": 365 } }),
+    ] {
+        validate_cel(&policy(fine.clone())).unwrap_or_else(|e| panic!("{fine}: {e}"));
+    }
+    for (wrong, said) in [
+        (
+            json!({ "encryption": { "serverSideEncryption": "AES256", "kmsKeyId": "alias/north" } }),
+            "only with serverSideEncryption aws:kms",
+        ),
+        (
+            json!({ "tags": { "aws:team": "north" } }),
+            "do not begin with aws:",
+        ),
+        (json!({ "tags": { "a&b": "north" } }), "letters, digits, spaces"),
+    ] {
+        let error = validate_cel(&policy(wrong.clone())).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+}

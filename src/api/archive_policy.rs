@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{JobTemplate, Span};
+use super::{Destination, JobTemplate, Span};
 
 /// For the streams that `streamSelector` matches: which alarm triggers, how much to keep around it, where in S3 it goes.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -246,38 +246,6 @@ pub enum Container {
     Auto,
     /// Always Matroska.
     Matroska,
-}
-
-/// Where footage goes.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Destination {
-    /// An S3 bucket.
-    pub s3: S3Destination,
-}
-
-/// A place in an S3 bucket.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct S3Destination {
-    /// The bucket.
-    #[schemars(length(min = 3, max = 63), regex(pattern = r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$"))]
-    pub bucket: String,
-    /// The bucket's region. Default: the stream's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 5, max = 32), regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
-    pub region: Option<String>,
-    /// What every key begins with, without a slash at either end.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(
-        length(max = 256),
-        regex(pattern = r"^([a-zA-Z0-9!_.*'()-]+(/[a-zA-Z0-9!_.*'()-]+)*)?$")
-    )]
-    pub prefix: String,
-    /// The account that must own the bucket; S3 refuses every request if another does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 12, max = 12), regex(pattern = r"^[0-9]{12}$"))]
-    pub expected_bucket_owner: Option<String>,
 }
 
 /// What the policy does at the moment.

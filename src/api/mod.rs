@@ -4,6 +4,7 @@
 
 mod archive_policy;
 pub mod condition;
+mod destination;
 mod job_template;
 pub mod labels;
 mod recording;
@@ -12,6 +13,7 @@ mod stream_configuration;
 mod video_stream;
 
 pub use archive_policy::*;
+pub use destination::*;
 pub use job_template::*;
 pub use recording::*;
 pub use span::Span;

@@ -83,6 +83,10 @@ pub struct RecordingSpec {
     /// Where the footage goes.
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.destination is immutable"))]
     pub destination: Destination,
+    /// Whether every object that is written for this recording from now on gets a legal hold: nobody can delete it until the
+    /// hold is taken off in S3. The bucket must have object lock enabled. It needs the IAM action s3:PutObjectLegalHold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legal_hold: bool,
     /// How footage is cut into files.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.clip is immutable"))]

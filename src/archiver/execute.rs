@@ -222,6 +222,7 @@ impl Archiver {
             sha256: made.sha256,
             content_type: made.kind.content_type(),
             metadata: part.metadata(assignment.stream, &made),
+            attributes: self.store.footage_attributes()?,
         };
         let stored = self.store.footage(&object).await?;
         self.stored(&object.key, stored.bytes, &fragments, false);

@@ -11,6 +11,7 @@ mod execute;
 mod fetch;
 pub mod gaps;
 mod holdings;
+pub mod keeping;
 pub mod keys;
 mod list;
 pub mod loss;

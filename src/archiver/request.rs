@@ -32,6 +32,9 @@ pub struct ArchiveRequest {
     pub task: Task,
     /// Where the files go.
     pub destination: Destination,
+    /// Whether every object gets a legal hold when it is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legal_hold: bool,
     /// How footage is cut into files.
     pub clip: Clip,
     /// How long after its server time a fragment counts as listable.

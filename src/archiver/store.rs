@@ -9,14 +9,17 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::error::{ArchiveError, Result};
+use super::{
+    error::{ArchiveError, Result},
+    keeping::Keeping,
+};
 use crate::{
     api::ObjectRef,
     aws::{
         AwsError, Kind,
-        objects::{Content, Creation, ListedObject, NewObject, ObjectHead, Objects},
+        objects::{Attributes, Content, Creation, ListedObject, NewObject, ObjectHead, Objects},
     },
-    clock::Clock,
+    clock::{AwsClock, Clock},
 };
 
 /// How often a call is tried, beyond what the SDK tries by itself.
@@ -39,6 +42,7 @@ pub mod metadata {
 pub struct Store {
     objects: Arc<dyn Objects>,
     clock: Arc<dyn Clock>,
+    keeping: Option<(Keeping, AwsClock)>,
 }
 
 /// A document of the archive (plan, manifest, root) as it lies in S3.
@@ -66,7 +70,19 @@ pub struct Stored {
 impl Store {
     /// A store in a bucket.
     pub fn new(objects: Arc<dyn Objects>, clock: Arc<dyn Clock>) -> Self {
-        Self { objects, clock }
+        Self {
+            objects,
+            clock,
+            keeping: None,
+        }
+    }
+
+    /// The same, and objects are kept like this from AWS's time of writing on; without it, as the bucket says.
+    pub fn keeping(self, keeping: Keeping, clock: AwsClock) -> Self {
+        Self {
+            keeping: Some((keeping, clock)),
+            ..self
+        }
     }
 
     /// Writes a document if there is none under its key; one that is there wins and is returned instead.
@@ -85,6 +101,7 @@ impl Store {
             sha256,
             content_type: "application/json",
             metadata: BTreeMap::new(),
+            attributes: self.attributes(Keeping::document)?,
         };
         match self.create(&object).await? {
             Creation::Created => {
@@ -128,6 +145,30 @@ impl Store {
             last_modified: object.head.last_modified,
             found: true,
         }))
+    }
+
+    /// How a file of footage that is written now is kept.
+    pub fn footage_attributes(&self) -> Result<Attributes> {
+        self.attributes(Keeping::footage)
+    }
+
+    fn attributes(&self, of: impl FnOnce(&Keeping, Timestamp) -> Attributes) -> Result<Attributes> {
+        let Some((keeping, clock)) = &self.keeping else {
+            return Ok(Attributes::default());
+        };
+        let now = match clock.now() {
+            Some(now) => now,
+            None if keeping.needs_time() => {
+                return Err(ArchiveError::NotYet("AWS's answers carry no date".into()));
+            }
+            None => Timestamp::MIN,
+        };
+        Ok(of(keeping, now))
+    }
+
+    /// Takes back what a creation left half done that was given up.
+    pub async fn abandon(&self) {
+        self.objects.abandon().await;
     }
 
     /// Writes a file of footage. Where one is under its key already, it counts if it has the same content, or by its metadata

@@ -135,11 +135,11 @@ impl World {
             destination: Destination {
                 s3: S3Destination {
                     bucket: "footage".into(),
-                    region: None,
                     prefix: "archive".into(),
-                    expected_bucket_owner: None,
+                    ..S3Destination::default()
                 },
             },
+            legal_hold: false,
             clip: Clip {
                 duration: Span::from_secs(20),
                 container: Container::Auto,

@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::{config_bag::ConfigBag, date_time::Format};
+use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::{
@@ -141,6 +142,17 @@ impl Connection {
     /// AWS's clock, fed by every answer to a client of this connection.
     pub fn clock(&self) -> &AwsClock {
         &self.clock
+    }
+
+    /// Whether an endpoint is set for a service, by itself (`AWS_ENDPOINT_URL_S3`) or with all others.
+    pub(super) fn has_endpoint(&self, service: &str) -> bool {
+        let key = ServiceConfigKey::builder()
+            .service_id(service)
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        let set = |key| self.config.service_config()?.load_config(key);
+        self.config.endpoint_url().is_some() || key.ok().and_then(set).is_some()
     }
 
     /// The SDK's configuration, for the adapters of this folder.

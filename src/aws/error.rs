@@ -130,6 +130,15 @@ fn kind_of_code(code: &str) -> Option<Kind> {
         | "InvalidAccessKeyId"
         | "KMSAccessDeniedException"
         | "AllAccessDisabled" => Kind::Denied,
+        // S3 answers 400 to what got damaged or stuck on its way.
+        "BadDigest"
+        | "IncompleteBody"
+        | "RequestTimeout"
+        | "XAmzContentChecksumMismatch"
+        | "XAmzContentSHA256Mismatch" => Kind::Unavailable,
+        // What KMS says to S3.
+        "KMS.ThrottlingException" => Kind::Throttled,
+        code if code.starts_with("KMS.") => Kind::Denied,
         "AccountStreamLimitExceededException"
         | "DeviceStreamLimitExceededException"
         | "LimitExceeded"
@@ -160,6 +169,9 @@ mod tests {
             (Some("ClientLimitExceededException"), Some(400), Kind::Throttled),
             (Some("VersionMismatchException"), Some(400), Kind::Stale),
             (Some("SomethingNew"), Some(400), Kind::Invalid),
+            (Some("BadDigest"), Some(400), Kind::Unavailable),
+            (Some("KMS.DisabledException"), Some(400), Kind::Denied),
+            (Some("ConditionalRequestConflict"), Some(409), Kind::Busy),
             (Some("InternalFailure"), Some(500), Kind::Unavailable),
             (None, None, Kind::Unavailable),
             (None, Some(403), Kind::Denied),

@@ -2,6 +2,8 @@
 //!
 //! May: create an object where there is none, read, list. May not: overwrite, and may not decide whether what is there is right.
 
+mod multipart;
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use aws_sdk_s3 as s3;
@@ -10,7 +12,10 @@ use aws_smithy_types::{base64, timeout::TimeoutConfig};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use self::multipart::Open;
+pub use self::multipart::Sizes;
 use super::{AwsError, Connection, Kind, Result};
+use crate::api::{ObjectEncryption, ObjectLockMode, ServerSideEncryption, StorageClass};
 
 /// An upload that moves less than this many bytes a second is given up.
 const SLOWEST: u64 = 256 * 1024;
@@ -31,6 +36,23 @@ pub struct NewObject {
     pub content_type: &'static str,
     /// User metadata: lower-case names, ASCII, at most 2 KB together.
     pub metadata: BTreeMap<String, String>,
+    /// How S3 is to keep it.
+    pub attributes: Attributes,
+}
+
+/// How S3 is to keep an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The storage class; `None`: STANDARD.
+    pub storage_class: Option<StorageClass>,
+    /// How it is encrypted; `None`: as the bucket says.
+    pub encryption: Option<ObjectEncryption>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Until when it cannot be deleted, and how strictly; `None`: as the bucket says.
+    pub retention: Option<(ObjectLockMode, Timestamp)>,
+    /// Whether it cannot be deleted until somebody says otherwise.
+    pub legal_hold: bool,
 }
 
 /// An object's content, from memory or from a file.
@@ -113,6 +135,9 @@ pub trait Objects: Send + Sync + fmt::Debug {
 
     /// All objects whose key begins with `prefix` and sorts after `after` (empty: all), in the order of their keys.
     async fn list(&self, prefix: &str, after: &str) -> Result<Vec<ListedObject>>;
+
+    /// Takes back what a creation left half done whose future was dropped, as far as S3 lets it.
+    async fn abandon(&self) {}
 }
 
 /// A bucket through the SDK.
@@ -122,6 +147,8 @@ pub struct Bucket {
     client: s3::Client,
     bucket: String,
     owner: Option<String>,
+    sizes: Sizes,
+    open: Open,
 }
 
 impl fmt::Debug for Bucket {
@@ -137,7 +164,7 @@ impl Bucket {
     pub fn new(connection: &Connection, bucket: &str, owner: Option<&str>) -> Self {
         let config = s3::config::Builder::from(connection.sdk())
             // Buckets as host names need DNS of their own, which an endpoint that stands in for S3 does not have.
-            .force_path_style(connection.sdk().endpoint_url().is_some())
+            .force_path_style(connection.has_endpoint("S3"))
             .interceptor(connection.date_interceptor())
             .build();
         Self {
@@ -145,7 +172,14 @@ impl Bucket {
             client: s3::Client::from_conf(config),
             bucket: bucket.into(),
             owner: owner.map(Into::into),
+            sizes: Sizes::default(),
+            open: Open::default(),
         }
+    }
+
+    /// The same with other sizes of what goes in parts.
+    pub fn with_sizes(self, sizes: Sizes) -> Self {
+        Self { sizes, ..self }
     }
 
     fn on(&self, key: &str) -> String {
@@ -158,23 +192,14 @@ impl Objects for Bucket {
     async fn create(&self, object: &NewObject) -> Result<Creation> {
         let body = match &object.content {
             Content::Bytes(bytes) => ByteStream::from(bytes.clone()),
-            Content::File(path, _) => ByteStream::from_path(path).await.map_err(|e| AwsError {
-                operation: "s3:PutObject",
-                on: self.on(&object.key),
-                kind: Kind::Unavailable,
-                code: None,
-                message: Some(format!("the spooled file {} cannot be read", path.display())),
-                request_id: None,
-                source: Some(e.into()),
-            })?,
+            Content::File(path, len) if *len > self.sizes.single => {
+                return self.create_in_parts(object, path, *len).await;
+            }
+            Content::File(path, _) => ByteStream::from_path(path)
+                .await
+                .map_err(|e| self.spool(&object.key, path, e.into()))?,
         };
-        let attempt = Duration::from_secs(30 + object.content.len() / SLOWEST);
-        let patience = s3::config::Builder::new().timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(attempt)
-                .operation_timeout(attempt * 4)
-                .build(),
-        );
+        let how = How::of(&object.attributes);
         let call = self
             .client
             .put_object()
@@ -183,12 +208,19 @@ impl Objects for Bucket {
             .set_expected_bucket_owner(self.owner.clone())
             .if_none_match("*")
             .content_type(object.content_type)
-            .content_length(i64::try_from(object.content.len()).unwrap_or(i64::MAX))
+            .content_length(length(object.content.len()))
             .checksum_sha256(base64::encode(object.sha256))
             .set_metadata(Some(object.metadata.clone().into_iter().collect()))
+            .set_storage_class(how.storage_class)
+            .set_server_side_encryption(how.encryption)
+            .set_ssekms_key_id(how.key)
+            .set_tagging(how.tagging)
+            .set_object_lock_mode(how.lock_mode)
+            .set_object_lock_retain_until_date(how.lock_until)
+            .set_object_lock_legal_hold_status(how.legal_hold)
             .body(body)
             .customize()
-            .config_override(patience)
+            .config_override(patience(object.content.len()))
             .send();
         match self
             .connection
@@ -291,6 +323,98 @@ impl Objects for Bucket {
             }
         }
     }
+
+    async fn abandon(&self) {
+        self.abort_all().await;
+    }
+}
+
+impl Bucket {
+    fn spool(
+        &self,
+        key: &str,
+        path: &std::path::Path,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> AwsError {
+        AwsError {
+            operation: "s3:PutObject",
+            on: self.on(key),
+            kind: Kind::Unavailable,
+            code: None,
+            message: Some(format!("the spooled file {} cannot be read", path.display())),
+            request_id: None,
+            source: Some(source),
+        }
+    }
+}
+
+/// An object's attributes as the SDK has them, for PutObject and CreateMultipartUpload.
+struct How {
+    storage_class: Option<s3::types::StorageClass>,
+    encryption: Option<s3::types::ServerSideEncryption>,
+    key: Option<String>,
+    tagging: Option<String>,
+    lock_mode: Option<s3::types::ObjectLockMode>,
+    lock_until: Option<aws_smithy_types::DateTime>,
+    legal_hold: Option<s3::types::ObjectLockLegalHoldStatus>,
+}
+
+impl How {
+    fn of(attributes: &Attributes) -> Self {
+        let tags: Vec<_> = attributes
+            .tags
+            .iter()
+            .map(|(key, value)| format!("{}={}", urlencoding::encode(key), urlencoding::encode(value)))
+            .collect();
+        let encryption = attributes.encryption.as_ref();
+        let retention = attributes.retention;
+        Self {
+            storage_class: attributes.storage_class.map(storage_class),
+            encryption: encryption.map(|e| match e.server_side_encryption {
+                ServerSideEncryption::Aes256 => s3::types::ServerSideEncryption::Aes256,
+                ServerSideEncryption::AwsKms => s3::types::ServerSideEncryption::AwsKms,
+                ServerSideEncryption::AwsKmsDsse => s3::types::ServerSideEncryption::AwsKmsDsse,
+            }),
+            key: encryption.and_then(|e| e.kms_key_id.clone()),
+            tagging: (!tags.is_empty()).then(|| tags.join("&")),
+            lock_mode: retention.map(|(mode, _)| match mode {
+                ObjectLockMode::Governance => s3::types::ObjectLockMode::Governance,
+                ObjectLockMode::Compliance => s3::types::ObjectLockMode::Compliance,
+            }),
+            lock_until: retention
+                .map(|(_, until)| aws_smithy_types::DateTime::from_millis(until.as_millisecond())),
+            legal_hold: attributes
+                .legal_hold
+                .then_some(s3::types::ObjectLockLegalHoldStatus::On),
+        }
+    }
+}
+
+fn storage_class(class: StorageClass) -> s3::types::StorageClass {
+    match class {
+        StorageClass::Standard => s3::types::StorageClass::Standard,
+        StorageClass::StandardIa => s3::types::StorageClass::StandardIa,
+        StorageClass::OnezoneIa => s3::types::StorageClass::OnezoneIa,
+        StorageClass::IntelligentTiering => s3::types::StorageClass::IntelligentTiering,
+        StorageClass::GlacierIr => s3::types::StorageClass::GlacierIr,
+        StorageClass::Glacier => s3::types::StorageClass::Glacier,
+        StorageClass::DeepArchive => s3::types::StorageClass::DeepArchive,
+    }
+}
+
+/// How long a call that sends so many bytes may take.
+fn patience(bytes: u64) -> s3::config::Builder {
+    let attempt = Duration::from_secs(30 + bytes / SLOWEST);
+    s3::config::Builder::new().timeout_config(
+        TimeoutConfig::builder()
+            .operation_attempt_timeout(attempt)
+            .operation_timeout(attempt * 4)
+            .build(),
+    )
+}
+
+fn length(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn size(length: Option<i64>) -> u64 {

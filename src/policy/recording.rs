@@ -118,6 +118,7 @@ pub fn make(policy: &ArchivePolicy, matched: &Matched, new: &New) -> Recording {
             archive_every: policy.spec.archive_every,
             destination: policy.spec.destination.clone(),
             clip: policy.spec.clip.clone(),
+            legal_hold: false,
             job: policy.spec.job.clone(),
         },
         status: None,

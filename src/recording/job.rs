@@ -133,6 +133,7 @@ pub fn job(
         recording: identity(recording),
         task: task.clone(),
         destination: spec.destination.clone(),
+        legal_hold: spec.legal_hold,
         clip: spec.clip.clone(),
         settle: settings.settle,
         cause: spec.cause.clone(),

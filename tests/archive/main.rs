@@ -15,7 +15,7 @@ use kvs_operator::archiver::{
 };
 use kvs_sim::behaviour::Behaviour;
 use sha2::{Digest, Sha256};
-use sim::{BUCKET, STREAM, Sim};
+use sim::{STREAM, Sim};
 
 fn report(output: &Output) -> ArchiveReport {
     let line = String::from_utf8_lossy(&output.stdout);
@@ -96,7 +96,7 @@ async fn every_packet_is_archived_once_by_hand() {
         "--to",
         &end,
         "--bucket",
-        BUCKET,
+        &sim.bucket,
         "--prefix",
         "cameras/archive",
     ];
@@ -220,7 +220,7 @@ async fn a_hostile_aws_changes_nothing() {
         "--to",
         &end,
         "--bucket",
-        BUCKET,
+        &sim.bucket,
         "--clip-duration",
         "10s",
     ];
@@ -267,7 +267,7 @@ async fn a_job_passes_one_json_argument_and_leaves_a_termination_message() {
         "streamARN": arn,
         "recording": {"name": "gone", "timestampType": "SERVER_TIMESTAMP", "start": from},
         "task": {"slice": {"from": from, "to": from + SignedDuration::from_secs(60)}},
-        "destination": {"s3": {"bucket": BUCKET, "prefix": "p"}},
+        "destination": {"s3": {"bucket": sim.bucket, "prefix": "p"}},
         "clip": {"duration": "3m", "container": "Auto"},
         "settle": "60s",
     });
@@ -302,7 +302,15 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
     let run = async |to: Timestamp, more: &[&str]| {
         let (start, end) = (from.to_string(), to.to_string());
         let span = [
-            "archive", "--stream", STREAM, "--from", &start, "--to", &end, "--bucket", BUCKET,
+            "archive",
+            "--stream",
+            STREAM,
+            "--from",
+            &start,
+            "--to",
+            &end,
+            "--bucket",
+            &sim.bucket,
         ];
         sim.kvs_operator(&[&span[..], more].concat()).await
     };
@@ -341,4 +349,95 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
             String::from_utf8_lossy(&output.stdout)
         );
     }
+}
+
+/// Storage class, encryption, tags, locks and a legal hold: on footage and on documents, as far as each gets them.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_kept_as_the_flags_say() {
+    let sim = Sim::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let from = sim.now();
+    sim.put(&sim::footage(folder.path()), 1).await;
+    let to = sim.now();
+    sim.advance(SignedDuration::from_hours(1));
+    let (start, end) = (from.to_string(), to.to_string());
+    let span = [
+        "archive",
+        "--stream",
+        STREAM,
+        "--from",
+        &start,
+        "--to",
+        &end,
+        "--bucket",
+        &sim.bucket,
+    ];
+    let archive = async |more: &str| {
+        sim.kvs_operator(&[&span[..], &more.split(' ').collect::<Vec<_>>()].concat())
+            .await
+    };
+    for wrong in [
+        "--storage-class COLD",
+        "--sse rot13",
+        "--sse AES256 --sse-kms-key-id key",
+        "--sse-kms-key-id key",
+        "--tag team",
+        "--tag aws:team=north",
+        "--tag a=1 --tag a=2",
+        "--object-lock-mode GOVERNANCE",
+        "--object-lock-mode GOVERNANCE --object-lock-days 0",
+    ] {
+        assert_eq!(archive(wrong).await.status.code(), Some(2), "{wrong}");
+    }
+    let how = "--storage-class GLACIER_IR --sse aws:kms --sse-kms-key-id alias/north --tag team=north --tag path=a/b \
+               --object-lock-mode GOVERNANCE --object-lock-days 30 --legal-hold --expected-bucket-owner 123456789012";
+    let how = how.split_whitespace().collect::<Vec<_>>().join(" ");
+    let output = archive(&how).await;
+    assert_eq!(output.status.code(), Some(0), "{:?}", report(&output));
+    let closed = archive(&format!("{how} --sweep --close")).await;
+    assert_eq!(report(&closed).outcome, Outcome::Closed);
+    let (mut footage, mut documents) = (0, 0);
+    for key in sim.keys("").await {
+        let head = sim.s3.head_object().bucket(&sim.bucket).key(&key);
+        let head = head.send().await.unwrap();
+        let class = head.storage_class().map(|c| c.as_str());
+        let tags = sim.s3.get_object_tagging().bucket(&sim.bucket).key(&key);
+        let tags = tags.send().await.unwrap().tag_set.len();
+        if key.contains("/_kvs/") || key.starts_with("_kvs/") {
+            documents += 1;
+            assert!(matches!(class, None | Some("STANDARD")), "{key}: {class:?}");
+            assert_eq!(tags, 0, "{key}");
+        } else {
+            footage += 1;
+            assert_eq!((class, tags), (Some("GLACIER_IR"), 2), "{key}");
+        }
+        assert_eq!(
+            head.server_side_encryption().map(|e| e.as_str()),
+            Some("aws:kms"),
+            "{key}"
+        );
+        assert!(
+            head.ssekms_key_id().is_some_and(|k| k.ends_with("alias/north")),
+            "{key}"
+        );
+        assert_eq!(
+            head.object_lock_mode().map(|m| m.as_str()),
+            Some("GOVERNANCE"),
+            "{key}"
+        );
+        let until = head.object_lock_retain_until_date().unwrap().secs() - sim.now().as_second();
+        assert!((29 * 86400..=30 * 86400).contains(&until), "{key}: {until}");
+        assert_eq!(
+            head.object_lock_legal_hold_status().map(|h| h.as_str()),
+            Some("ON"),
+            "{key}"
+        );
+    }
+    assert!(footage >= 1 && documents >= 3, "{footage} {documents}");
+
+    let other = archive("--recording other --expected-bucket-owner 999999999999").await;
+    assert_eq!(
+        (other.status.code(), report(&other).outcome),
+        (Some(4), Outcome::Denied)
+    );
 }

@@ -22,7 +22,6 @@ use kvs_sim::{
     world::{Settings, World},
 };
 
-pub const BUCKET: &str = "footage";
 pub const STREAM: &str = "front-door";
 
 /// A clock that ticks, and that a test moves ahead.
@@ -38,6 +37,8 @@ impl Clock for Ahead {
 pub struct Sim {
     pub endpoint: String,
     pub s3: s3::Client,
+    pub bucket: String,
+    s3_endpoint: String,
     clock: Arc<Ahead>,
     services: Arc<Services>,
     folder: tempfile::TempDir,
@@ -66,12 +67,24 @@ impl Sim {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(services.clone().serve(listener));
-        let credentials = || s3::config::Credentials::new("any", "any", None, None, "test");
+        // Another S3 may stand in for the simulator's; then many tests share it, each with a bucket of its own.
+        let s3_endpoint = std::env::var("S3_ENDPOINT").unwrap_or_else(|_| endpoint.clone());
+        let name = folder
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .to_lowercase();
+        let bucket = format!(
+            "footage-{}",
+            name.replace(|c: char| !c.is_ascii_alphanumeric(), "")
+        );
+        let credentials = || s3::config::Credentials::new("sim", "sim", None, None, "test");
         let s3 = s3::Config::builder()
             .behavior_version(s3::config::BehaviorVersion::latest())
             .region(s3::config::Region::new("us-east-1"))
             .credentials_provider(credentials())
-            .endpoint_url(&endpoint)
+            .endpoint_url(&s3_endpoint)
             .force_path_style(true)
             .build();
         let video = video::Config::builder()
@@ -81,7 +94,11 @@ impl Sim {
             .endpoint_url(&endpoint)
             .build();
         let s3 = s3::Client::from_conf(s3);
-        s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        let create = s3
+            .create_bucket()
+            .bucket(&bucket)
+            .object_lock_enabled_for_bucket(true);
+        create.send().await.unwrap();
         let stream = video::Client::from_conf(video)
             .create_stream()
             .stream_name(STREAM)
@@ -90,6 +107,8 @@ impl Sim {
         Self {
             endpoint,
             s3,
+            bucket,
+            s3_endpoint,
             clock,
             services,
             folder,
@@ -143,7 +162,7 @@ impl Sim {
         let list = self
             .s3
             .list_objects_v2()
-            .bucket(BUCKET)
+            .bucket(&self.bucket)
             .prefix(prefix)
             .send()
             .await
@@ -156,7 +175,14 @@ impl Sim {
     }
 
     pub async fn object(&self, key: &str) -> Vec<u8> {
-        let object = self.s3.get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        let object = self
+            .s3
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
         object.body.collect().await.unwrap().to_vec()
     }
 
@@ -168,9 +194,10 @@ impl Sim {
             .env_clear()
             .env("TMPDIR", std::env::temp_dir())
             .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ENDPOINT_URL_S3", &self.s3_endpoint)
             .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "any")
-            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_ACCESS_KEY_ID", "sim")
+            .env("AWS_SECRET_ACCESS_KEY", "sim")
             .env("AWS_EC2_METADATA_DISABLED", "true");
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await

@@ -1,12 +1,15 @@
 //! The flags of `kvs-operator archive`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
 
 use crate::{
-    api::{Clip, Container, Destination, S3Destination, Span},
+    api::{
+        Clip, Container, Destination, ObjectEncryption, ObjectLock, ObjectLockMode, S3Destination,
+        ServerSideEncryption, Span, StorageClass,
+    },
     archiver::{
         error::{ArchiveError, Result},
         request::{ArchiveRequest, RecordingIdentity, Task, TimestampType, VERSION},
@@ -38,6 +41,27 @@ pub struct ArchiveArgs {
     /// The account that must own the bucket.
     #[arg(long)]
     expected_bucket_owner: Option<String>,
+    /// The storage class of files of footage; plans and manifests are always in STANDARD. Default: STANDARD.
+    #[arg(long, value_parser = api_value::<StorageClass>, value_name = "CLASS")]
+    storage_class: Option<StorageClass>,
+    /// How every object is encrypted: AES256, aws:kms or aws:kms:dsse. Default: as the bucket says.
+    #[arg(long, value_parser = api_value::<ServerSideEncryption>, value_name = "ALGORITHM")]
+    sse: Option<ServerSideEncryption>,
+    /// The KMS key for --sse aws:kms or aws:kms:dsse. Default: the account's key aws/s3.
+    #[arg(long, requires = "sse", value_name = "KEY")]
+    sse_kms_key_id: Option<String>,
+    /// A tag of files of footage; can be given up to ten times.
+    #[arg(long = "tag", value_parser = tag, value_name = "KEY=VALUE")]
+    tags: Vec<(String, String)>,
+    /// Keep every object from deletion: GOVERNANCE or COMPLIANCE. The bucket must have object lock enabled.
+    #[arg(long, requires = "object_lock_days", value_parser = api_value::<ObjectLockMode>, value_name = "MODE")]
+    object_lock_mode: Option<ObjectLockMode>,
+    /// For so many days from its writing.
+    #[arg(long, requires = "object_lock_mode", value_parser = clap::value_parser!(i32).range(1..=36500), value_name = "DAYS")]
+    object_lock_days: Option<i32>,
+    /// Put every object on legal hold: nobody can delete it until the hold is taken off.
+    #[arg(long)]
+    legal_hold: bool,
     /// Which of a fragment's times the span is in: when KVS received it, or the camera's clock.
     #[arg(long, value_enum, default_value_t = By::Server)]
     by: By,
@@ -73,7 +97,7 @@ pub struct ArchiveArgs {
     pub spool: Option<PathBuf>,
     /// All of it as one JSON argument, as Jobs pass it.
     #[arg(long, hide = true, conflicts_with_all = ["stream", "from", "to", "bucket", "prefix", "bucket_region",
-        "expected_bucket_owner", "by", "container", "clip_duration", "settle", "region", "recording", "sweep"])]
+        "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id", "tags", "object_lock_mode", "object_lock_days", "legal_hold", "by", "container", "clip_duration", "settle", "region", "recording", "sweep"])]
     pub request: Option<String>,
     /// Where the report is left as well, if the file is there.
     #[arg(long, hide = true, default_value = "/dev/termination-log")]
@@ -94,6 +118,24 @@ enum Kind {
     Auto,
     #[value(name = "Matroska")]
     Matroska,
+}
+
+/// A value as the API writes it.
+fn api_value<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|e| e.to_string())
+}
+
+/// A tag as `KEY=VALUE`, with S3's limits.
+fn tag(text: &str) -> std::result::Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a tag is KEY=VALUE")?;
+    let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+@-".contains(c);
+    if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+        return Err("a tag's key has 1 to 128 characters, its value at most 256".into());
+    }
+    if key.starts_with("aws:") || !text.chars().all(allowed) {
+        return Err("a tag has letters, digits, spaces and _.:/=+@- and does not begin with aws:".into());
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 impl ArchiveArgs {
@@ -122,11 +164,28 @@ impl ArchiveArgs {
         if self.recording.is_empty() || self.recording.len() > 128 || !self.recording.chars().all(named) {
             return invalid("--recording: 1 to 128 letters, digits and !_.*'()-");
         }
+        if self.sse_kms_key_id.is_some() && self.sse == Some(ServerSideEncryption::Aes256) {
+            return invalid("--sse-kms-key-id: only with --sse aws:kms or aws:kms:dsse");
+        }
+        let tags: BTreeMap<_, _> = self.tags.iter().cloned().collect();
+        if tags.len() > 10 || tags.len() < self.tags.len() {
+            return invalid("--tag: at most ten, each key once");
+        }
         let s3 = S3Destination {
             bucket: bucket.clone(),
             region: self.bucket_region.clone(),
             prefix: self.prefix.trim_matches('/').into(),
             expected_bucket_owner: self.expected_bucket_owner.clone(),
+            storage_class: self.storage_class,
+            encryption: self.sse.map(|server_side_encryption| ObjectEncryption {
+                server_side_encryption,
+                kms_key_id: self.sse_kms_key_id.clone(),
+            }),
+            tags,
+            object_lock: self
+                .object_lock_mode
+                .zip(self.object_lock_days)
+                .map(|(mode, days)| ObjectLock { mode, days }),
         };
         Ok(ArchiveRequest {
             version: VERSION,
@@ -147,6 +206,7 @@ impl ArchiveArgs {
                 predecessor: None,
             },
             destination: Destination { s3 },
+            legal_hold: self.legal_hold,
             clip: Clip {
                 duration: self.clip_duration,
                 container: match self.container {

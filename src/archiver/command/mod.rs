@@ -6,13 +6,19 @@ mod args;
 mod by_hand;
 mod watch;
 
-use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 
 pub use args::ArchiveArgs;
 
 use super::{
     Archiver,
     error::{ArchiveError, Result},
+    keeping::Keeping,
     request::{ArchiveReport, ArchiveRequest, Outcome},
     spool::Spool,
     store::Store,
@@ -34,11 +40,17 @@ const LOSSES: u8 = 5;
 pub async fn run(args: ArchiveArgs) -> ExitCode {
     telemetry::start();
     let watcher = watch::watcher();
+    let store = OnceLock::new();
     let report = tokio::select! {
-        report = archive(&args, watcher.clone()) => report.unwrap_or_else(|e| ArchiveReport::failed(&e)),
-        () = stopped() => ArchiveReport {
-            error: Some("stopped by a signal; run it again, and it goes on where it was".into()),
-            ..ArchiveReport::new(Outcome::TryAgain)
+        report = archive(&args, watcher.clone(), &store) => report.unwrap_or_else(|e| ArchiveReport::failed(&e)),
+        () = stopped() => {
+            if let Some(store) = store.get() {
+                Store::abandon(store).await;
+            }
+            ArchiveReport {
+                error: Some("stopped by a signal; run it again, and it goes on where it was".into()),
+                ..ArchiveReport::new(Outcome::TryAgain)
+            }
         },
     };
     watcher.finished(&report);
@@ -56,7 +68,11 @@ pub async fn run(args: ArchiveArgs) -> ExitCode {
     })
 }
 
-async fn archive(args: &ArchiveArgs, watcher: Arc<watch::Watch>) -> Result<ArchiveReport> {
+async fn archive(
+    args: &ArchiveArgs,
+    watcher: Arc<watch::Watch>,
+    store: &OnceLock<Store>,
+) -> Result<ArchiveReport> {
     if let Some(json) = &args.request {
         let request: ArchiveRequest = serde_json::from_str(json).map_err(|e| {
             ArchiveError::Invalid(format!("--request is not a request that this version knows: {e}"))
@@ -64,6 +80,7 @@ async fn archive(args: &ArchiveArgs, watcher: Arc<watch::Watch>) -> Result<Archi
         let stream: StreamArn = parsed(&request.stream_arn)?;
         let (footage, connection) = connect(Some(stream.region())).await;
         let archiver = archiver(args, &request, &stream, footage, &connection, watcher)?;
+        store.get_or_init(|| archiver.store.clone());
         return Ok(archiver.archive(&request).await);
     }
     let named: Option<StreamArn> = args.stream().parse().ok();
@@ -75,6 +92,7 @@ async fn archive(args: &ArchiveArgs, watcher: Arc<watch::Watch>) -> Result<Archi
     };
     let request = args.request(&found.arn)?;
     let archiver = archiver(args, &request, &found.arn, footage, &connection, watcher)?;
+    store.get_or_init(|| archiver.store.clone());
     if args.sweep {
         by_hand::sweep(&archiver, request, args.close).await
     } else {
@@ -109,7 +127,8 @@ fn archiver(
     let bucket = Bucket::new(&there, &s3.bucket, s3.expected_bucket_owner.as_deref());
     Ok(Archiver {
         footage,
-        store: Store::new(Arc::new(bucket), connection.clock().node().clone()),
+        store: Store::new(Arc::new(bucket), connection.clock().node().clone())
+            .keeping(Keeping::of(request), connection.clock().clone()),
         clock: connection.clock().clone(),
         spool: Spool::new(args.spool.as_deref())?,
         fragments_per_second: args.fragments_per_second,
