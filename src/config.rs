@@ -40,6 +40,9 @@ pub struct Config {
     /// An endpoint for all AWS services instead of AWS's own; archive Jobs use it too.
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint_url: Option<String>,
+    /// How many times AWS's default quotas of calls a second the account has, where they were raised. The operator uses half.
+    #[arg(long, env = "KVS_OPERATOR_AWS_QUOTA_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub aws_quota_factor: u32,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "KVS_OPERATOR_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,

@@ -51,20 +51,30 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, Elapsed, NoOpMiddleware<Durat
 #[derive(Debug)]
 pub(super) struct Budget {
     clock: Arc<dyn Clock>,
+    factor: u32,
     buckets: Mutex<HashMap<&'static str, Arc<Bucket>>>,
 }
 
 impl Budget {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Of an account that has so many times AWS's default quotas.
+    pub(super) fn new(clock: Arc<dyn Clock>, factor: u32) -> Self {
         Self {
             clock,
+            factor,
             buckets: Mutex::default(),
         }
     }
 
+    /// How many times AWS's default quotas the account has.
+    pub(super) fn factor(&self) -> u32 {
+        self.factor
+    }
+
     /// Waits for this operation's turn.
     pub(super) async fn turn(&self, operation: &'static str) {
-        let Some(quota) = quota(operation) else { return };
+        let Some(quota) = quota(operation, self.factor) else {
+            return;
+        };
         let bucket = self
             .buckets
             .lock()
@@ -82,7 +92,7 @@ impl Budget {
 
 /// Half of the account's calls a second. `None`: the data plane's operations, which have quotas for each stream that the
 /// archiver keeps itself.
-fn quota(operation: &'static str) -> Option<Quota> {
+fn quota(operation: &'static str, factor: u32) -> Option<Quota> {
     // Calls a second for each account and region (docs.aws.amazon.com/kinesisvideostreams/latest/dg/limits.html and
     // docs.aws.amazon.com/general/latest/gr/cw_region.html, November 2026).
     let account = match operation {
@@ -107,6 +117,7 @@ fn quota(operation: &'static str) -> Option<Quota> {
         "cloudwatch:DescribeAlarmHistory" | "cloudwatch:TagResource" | "cloudwatch:UntagResource" => 20,
         _ => return None,
     };
+    let account = factor.saturating_mul(account);
     // The bucket holds half a second's quota and refills at half the quota: no second ever sees more than the whole quota.
     let burst = NonZeroU32::new(account / 2)?;
     Some(Quota::with_period(Duration::from_secs(2) / account)?.allow_burst(burst))
@@ -141,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_burst_is_half_a_seconds_quota_and_the_next_call_waits() {
         let clock = Arc::new(Patient::default());
-        let budget = Budget::new(clock.clone());
+        let budget = Budget::new(clock.clone(), 1);
         budget.turn("cloudwatch:PutMetricAlarm").await;
         assert_eq!(clock.elapsed(), Duration::ZERO);
         for _ in 0..3 {
@@ -158,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn operations_have_buckets_of_their_own() {
         let clock = Arc::new(Patient::default());
-        let budget = Budget::new(clock.clone());
+        let budget = Budget::new(clock.clone(), 1);
         for operation in [
             "cloudwatch:PutMetricAlarm",
             "cloudwatch:DescribeAlarms",

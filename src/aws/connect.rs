@@ -35,6 +35,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// One endpoint for all services, where neither AWS's own nor the environment's is meant.
     pub endpoint_url: Option<String>,
+    /// How many times AWS's default quotas of calls the account has. `None`: once.
+    pub quota_factor: Option<u32>,
 }
 
 /// What every client of one region is made from.
@@ -65,7 +67,8 @@ impl Connection {
         if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        Self::new(loader.load().await, clock, Calls::default())
+        let factor = settings.quota_factor.unwrap_or(1);
+        Self::new(loader.load().await, clock, Calls::default(), factor)
     }
 
     /// A connection to a simulator at `endpoint`: it takes any credentials.
@@ -83,11 +86,11 @@ impl Connection {
             )))
             .retry_config(RetryConfig::standard().with_max_attempts(4))
             .build();
-        Self::new(config, clock, Calls::default())
+        Self::new(config, clock, Calls::default(), 1)
     }
 
-    fn new(config: SdkConfig, clock: AwsClock, calls: Calls) -> Self {
-        let budget = Arc::new(Budget::new(clock.node().clone()));
+    fn new(config: SdkConfig, clock: AwsClock, calls: Calls, quota_factor: u32) -> Self {
+        let budget = Arc::new(Budget::new(clock.node().clone(), quota_factor));
         Self {
             config,
             clock,
@@ -103,7 +106,8 @@ impl Connection {
             .to_builder()
             .region(Region::new(region.to_owned()))
             .build();
-        Self::new(config, self.clock.clone(), self.calls.clone())
+        let factor = self.budget.factor();
+        Self::new(config, self.clock.clone(), self.calls.clone(), factor)
     }
 
     /// Makes one call of a client of this connection: waits for the operation's turn, counts the result, and says a failure in

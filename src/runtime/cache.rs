@@ -40,6 +40,8 @@ pub struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     listeners: Mutex<Vec<Listener<K>>>,
     /// The newest version that the watch has told of.
     newest: watch::Sender<u64>,
+    /// Whether it has told of every object once. (A store's own `wait_until_ready` wakes only one of several tasks.)
+    complete: watch::Sender<bool>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone> Debug for Cache<K> {
@@ -75,6 +77,7 @@ where
             writer: Mutex::new(writer),
             listeners: Mutex::default(),
             newest: watch::Sender::new(0),
+            complete: watch::Sender::new(false),
         }
     }
 
@@ -143,7 +146,10 @@ where
         match &event {
             Event::Apply(object) | Event::Delete(object) => self.tell(object),
             // What an interrupted watch has missed may be anything.
-            Event::InitDone => self.all().iter().for_each(|object| self.tell(object)),
+            Event::InitDone => {
+                self.all().iter().for_each(|object| self.tell(object));
+                self.complete.send_replace(true);
+            }
             Event::Init | Event::InitApply(_) => {}
         }
     }
@@ -165,8 +171,10 @@ where
     /// # Errors
     /// The cache is gone: the process ends.
     pub async fn ready(&self) -> Result<()> {
-        let gone = |_| Error::Spec(format!("the watch of {} has ended", K::kind(&())));
-        self.store.wait_until_ready().await.map_err(gone)
+        let mut complete = self.complete.subscribe();
+        let all = complete.wait_for(|complete| *complete).await;
+        all.map(drop)
+            .map_err(|_| Error::Behind(K::kind(&()).into_owned()))
     }
 
     /// Waits until this version, which somebody here has written, is here.
@@ -190,4 +198,69 @@ where
     K::DynamicType: Hash + Eq,
 {
     Some(ObjectRef::from_obj(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::ObjectMeta;
+
+    use super::*;
+
+    fn object(version: u64) -> ConfigMap {
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some("a".into()),
+                namespace: Some("n".into()),
+                resource_version: Some(version.to_string()),
+                managed_fields: Some(vec![]),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn every_task_that_waits_is_woken() {
+        let cache = Arc::new(Cache::<ConfigMap>::new(|_| {}));
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let cache = cache.clone();
+                    async move { cache.ready().await }
+                })
+            })
+            .collect();
+        let version = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.caught_up(7).await }
+        });
+        tokio::task::yield_now().await;
+        cache.apply(Event::Init);
+        cache.apply(Event::InitApply(object(5)));
+        cache.apply(Event::InitDone);
+        for task in waiting {
+            task.await.unwrap().unwrap();
+        }
+        assert!(!version.is_finished());
+        cache.apply(Event::Apply(object(8)));
+        version.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn listeners_hear_of_what_is_new_changed_and_gone() {
+        let cache = Cache::<ConfigMap>::new(|_| {});
+        let mut changes = cache.changes(itself);
+        cache.apply(Event::Init);
+        cache.apply(Event::InitApply(object(1)));
+        cache.apply(Event::InitDone);
+        cache.apply(Event::Apply(object(2)));
+        cache.apply(Event::Delete(object(3)));
+        drop(cache);
+        let mut heard = 0;
+        while changes.next().await.is_some() {
+            heard += 1;
+        }
+        assert_eq!(heard, 3);
+    }
 }

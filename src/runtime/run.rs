@@ -107,6 +107,7 @@ async fn connect(config: Config) -> anyhow::Result<Context> {
     let settings = Settings {
         region: config.region.clone(),
         endpoint_url: config.aws_endpoint_url.clone(),
+        quota_factor: Some(config.aws_quota_factor),
     };
     let connection = Connection::load(&settings, clock.clone()).await;
     let Some(region) = connection.region().map(str::to_owned) else {

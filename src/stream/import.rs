@@ -48,6 +48,7 @@ pub async fn run(args: Import, mut print: impl FnMut(&str) -> anyhow::Result<()>
     let settings = Settings {
         region: args.region,
         endpoint_url: args.aws_endpoint_url,
+        ..Settings::default()
     };
     let connection = Connection::load(&settings, clock).await;
     let Some(region) = connection.region().map(str::to_owned) else {

@@ -153,6 +153,7 @@ pub fn config() -> Config {
         archiver_image_pull_policy: "IfNotPresent".into(),
         aws_credentials_secret: None,
         aws_endpoint_url: None,
+        aws_quota_factor: 1,
         admin_listen: ([127, 0, 0, 1], 0).into(),
     }
 }
