@@ -1,19 +1,20 @@
-//! Carrying out a plan: chunk by chunk what is not in S3 yet, then the manifest.
+//! Carrying out a plan: chunk by chunk what is not in S3 yet, one being fetched while the one before it is stored, then the
+//! manifest.
 //!
 //! May: fetch, write files, commit. May not: change the plan. Whoever carries it out, and however often, comes to the same keys.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Archiver,
     error::{ArchiveError, Result},
-    fetch::Fetcher,
+    fetch::{Delivery, Fetcher},
     keys::{File, Layout},
     loss::Circumstances,
     manifest::{ArchivedObject, Entry, Fate, Manifest, Unread},
     part::{self, Part},
     plan::{Chunk, Plan},
-    present::Present,
+    present::{Present, PresentPart},
     progress::Event,
     spool::Body,
     store::Document,
@@ -29,6 +30,9 @@ use crate::{
 /// What must be free in the spool beyond a chunk and its file.
 const ROOM: u64 = 64 << 20;
 
+/// The most frames of a chunk in whose making the next may be fetched: what bounds memory where a file has very many.
+const FRAMES_AHEAD: usize = 100_000;
+
 /// What a plan is carried out for.
 #[derive(Debug)]
 pub struct Assignment<'a> {
@@ -40,6 +44,43 @@ pub struct Assignment<'a> {
     pub cause: Option<&'a Cause>,
     /// Retention, and whether the stream is there.
     pub circumstances: Circumstances,
+}
+
+/// A chunk before it is fetched.
+#[derive(Debug)]
+struct Wanted<'a> {
+    index: usize,
+    chunk: &'a Chunk,
+    /// Its first parts, where they are in S3, and their fragments.
+    present: Vec<(PresentPart, &'a [Fragment])>,
+    /// The fragments that are not.
+    rest: &'a [Fragment],
+}
+
+impl Wanted<'_> {
+    /// How much of the spool it takes: the media as they come, the file that is made of them, and what a broken body costs.
+    fn room(&self) -> u64 {
+        let listed: u64 = self.rest.iter().map(|f| f.bytes).sum();
+        listed.saturating_mul(2).saturating_add(ROOM)
+    }
+}
+
+/// A chunk whose fragments lie in the spool.
+#[derive(Debug)]
+struct Fetched<'a> {
+    wanted: Wanted<'a>,
+    delivered: Vec<(Fragment, Delivery)>,
+    body: Arc<Body>,
+}
+
+impl Fetched<'_> {
+    fn frames(&self) -> usize {
+        let frames = self.delivered.iter().map(|(_, delivery)| match delivery {
+            Delivery::Whole(media) => media.frames.len(),
+            Delivery::Raw(_) | Delivery::Unread(_) => 0,
+        });
+        frames.sum()
+    }
 }
 
 /// What has been done of a plan.
@@ -85,16 +126,29 @@ impl Archiver {
             self.fragments_per_second,
         );
         let mut work = Work::default();
-        for (index, chunk) in plan.chunks.iter().enumerate() {
-            self.chunk(
-                assignment,
-                &plan,
-                &present,
-                &mut fetcher,
-                (index, chunk),
-                &mut work,
-            )
-            .await?;
+        let mut before = None;
+        for place in plan.chunks.iter().enumerate() {
+            let wanted = self
+                .wanted(assignment, &plan, &present, &mut fetcher, place)
+                .await?;
+            let ahead = before.as_ref().is_none_or(|before| self.fits(before, &wanted));
+            if !ahead && let Some(before) = before.take() {
+                self.put(assignment, &plan, before, &mut work).await?;
+            }
+            // One chunk becomes a file and goes to S3 while the next is fetched. If that fails, what was fetched before is
+            // stored first: it is paid for.
+            let put = async {
+                match before.take() {
+                    Some(before) => self.put(assignment, &plan, before, &mut work).await,
+                    None => Ok(()),
+                }
+            };
+            let fetch = async { Ok(self.fetch(&mut fetcher, wanted).await) };
+            let ((), fetched) = tokio::try_join!(put, fetch)?;
+            before = Some(fetched?);
+        }
+        if let Some(last) = before {
+            self.put(assignment, &plan, last, &mut work).await?;
         }
         let mut circumstances = assignment.circumstances;
         circumstances.gone |= fetcher.stream_is_gone();
@@ -110,28 +164,89 @@ impl Archiver {
         self.store.commit(key, manifest).await
     }
 
-    async fn chunk(
+    /// What of a chunk is in S3, and what is to be fetched.
+    async fn wanted<'a>(
         &self,
         assignment: &Assignment<'_>,
         plan: &Plan,
         present: &Present,
         fetcher: &mut Fetcher,
-        (index, chunk): (usize, &Chunk),
-        work: &mut Work,
-    ) -> Result<()> {
-        let (mut at, mut number) = (0, 0);
-        while at < chunk.fragments.len() {
-            let place = (plan.work.piece(), index, number);
-            let rest = &chunk.fragments[at..];
+        (index, chunk): (usize, &'a Chunk),
+    ) -> Result<Wanted<'a>> {
+        let mut wanted = Wanted {
+            index,
+            chunk,
+            present: Vec::new(),
+            rest: &chunk.fragments,
+        };
+        while !wanted.rest.is_empty() {
+            let place = (plan.work.piece(), index, wanted.present.len());
             let Some(part) = present
-                .part(&self.store, assignment.layout, assignment.stream, place, rest)
+                .part(
+                    &self.store,
+                    assignment.layout,
+                    assignment.stream,
+                    place,
+                    wanted.rest,
+                )
                 .await?
             else {
                 break;
             };
-            let fragments: Vec<_> = rest[..part.fragments].iter().collect();
+            let (there, rest) = wanted.rest.split_at(part.fragments);
+            fetcher.delivered_before(there.len());
+            wanted.rest = rest;
+            wanted.present.push((part, there));
+        }
+        Ok(wanted)
+    }
+
+    /// Whether a chunk can be fetched while the one before it is made and stored: in disk and in memory.
+    fn fits(&self, before: &Fetched<'_>, next: &Wanted<'_>) -> bool {
+        before.frames() <= FRAMES_AHEAD
+            && self
+                .spool
+                .has_room(before.body.len().saturating_add(next.room()))
+                .is_ok()
+    }
+
+    /// Fetches what is wanted of a chunk into the spool.
+    async fn fetch<'a>(&self, fetcher: &mut Fetcher, wanted: Wanted<'a>) -> Result<Fetched<'a>> {
+        if !wanted.rest.is_empty() {
+            self.spool.has_room(wanted.room())?;
+        }
+        let mut body = self.spool.body()?;
+        let deliveries = fetcher.fetch(wanted.rest, &mut body).await?;
+        Ok(Fetched {
+            delivered: wanted.rest.iter().cloned().zip(deliveries).collect(),
+            wanted,
+            body: Arc::new(body),
+        })
+    }
+
+    /// Makes the files of a chunk and puts them into S3.
+    async fn put(
+        &self,
+        assignment: &Assignment<'_>,
+        plan: &Plan,
+        fetched: Fetched<'_>,
+        work: &mut Work,
+    ) -> Result<()> {
+        let Fetched {
+            wanted:
+                Wanted {
+                    index,
+                    chunk,
+                    present,
+                    ..
+                },
+            delivered,
+            body,
+        } = fetched;
+        let mut number = 0;
+        for (part, fragments) in present {
+            let fragments: Vec<_> = fragments.iter().collect();
             self.stored(&part.key, part.stored.bytes, &fragments, true);
-            fetcher.delivered_before(fragments.len());
             let object = ArchivedObject {
                 key: part.key,
                 sha256: part.stored.sha256,
@@ -141,20 +256,8 @@ impl Archiver {
                 flags: part.flags,
             };
             work.archived(object, fragments, Vec::new());
-            (at, number) = (at + part.fragments, number + 1);
+            number += 1;
         }
-        let wanted = &chunk.fragments[at..];
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        // The media as they come, the file that is made of them, and what a broken body costs.
-        let listed: u64 = wanted.iter().map(|f| f.bytes).sum();
-        self.spool
-            .has_room(listed.saturating_mul(2).saturating_add(ROOM))?;
-        let mut body = self.spool.body()?;
-        let deliveries = fetcher.fetch(wanted, &mut body).await?;
-        let body = Arc::new(body);
-        let delivered = wanted.iter().cloned().zip(deliveries).collect();
         let (parts, missing) = part::parts(delivered, body.file())?;
         for (fragment, why) in missing {
             self.watcher.see(&Event::Done {
@@ -167,7 +270,7 @@ impl Archiver {
                 tags: Vec::new(),
             });
         }
-        let mut parts: std::collections::VecDeque<_> = parts.into();
+        let mut parts: VecDeque<_> = parts.into();
         while let Some(part) = parts.pop_front() {
             match self
                 .write(assignment, plan, (index, number, chunk), part, &body)

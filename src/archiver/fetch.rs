@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures::StreamExt;
-use sha2::{Digest, Sha256};
 
 use super::{
     error::{ArchiveError, Result},
@@ -192,7 +191,7 @@ impl Fetcher {
             }
         };
         let begin = body.len();
-        let (mut reader, mut hash, mut broken) = (FragmentReader::new(begin), Sha256::new(), None);
+        let (mut reader, mut broken) = (FragmentReader::new(begin), None);
         while let Some(piece) = media.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
@@ -202,7 +201,6 @@ impl Fetcher {
                 }
             };
             body.append(&piece)?;
-            hash.update(&piece);
             if let Err(error) = reader.push(&piece, &mut answer.found) {
                 broken = Some(error);
             }
@@ -214,7 +212,7 @@ impl Fetcher {
         match end {
             Ok(last) => answer.found.extend(last),
             Err(error) => {
-                let sha256 = hash.finalize().into();
+                let sha256 = body.sha256(begin)?;
                 answer.trouble = Some(Trouble::Media {
                     error,
                     bytes: begin..body.len(),

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::error::{ArchiveError, Result};
@@ -101,6 +102,20 @@ impl Body {
             self.len = len;
         }
         Ok(())
+    }
+
+    /// SHA-256 of what is behind `begin`.
+    pub fn sha256(&self, begin: u64) -> Result<[u8; 32]> {
+        let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; 64 << 10], begin);
+        while at < self.len {
+            let read = self.file.read_at(&mut buffer, at).map_err(|e| self.failed(e))?;
+            if read == 0 {
+                return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+            hash.update(&buffer[..read]);
+            at += read as u64;
+        }
+        Ok(hash.finalize().into())
     }
 
     /// The file, for reading.
