@@ -144,6 +144,7 @@ impl Bucket {
                 .path(path)
                 .offset(*offset)
                 .length(Length::Exact(*size))
+                .buffer_size(super::READ)
                 .build()
                 .await
                 .map_err(|e| self.spool(&object.key, path, e.into()))?;
