@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 sim=$(realpath "${CARGO_TARGET_DIR:-../../target}/debug/kvs-sim")
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(python awscli javascript java terraform)
+[ ${#clients[@]} -gt 0 ] || clients=(localemu python awscli javascript java terraform)
 
 scratch=$(mktemp -d)
 declare -A running
@@ -21,7 +21,7 @@ export AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=$scratch/config AWS_SHARED
 touch "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE"
 mkdir -p "$CACHE"
 
-# Five clients at once are more than an account's quotas allow, and each tries once; quotas have tests of their own.
+# So many clients at once are more than an account's quotas allow, and each tries once; quotas have tests of their own.
 "$sim" serve --listen 127.0.0.1:0 --data "$scratch/data" --transition 1 --early-evaluation --no-quotas >"$scratch/sim.log" 2>&1 &
 server=$!
 for _ in $(seq 100); do

@@ -52,6 +52,28 @@ equals "$(wc -w <<<"$numbers")" "$FRAGMENTS"
 aws kinesis-video-archived-media get-media-for-fragment-list "$SCRATCH/media.mkv" --endpoint-url "$endpoint" \
   --stream-name "$stream" --fragments $numbers >/dev/null
 [ "$(stat -c %s "$SCRATCH/media.mkv")" -gt "$(($(stat -c %s "$FOOTAGE") * 9 / 10))" ]
+RANGE='TimestampRange={StartTimestamp=2020-01-01T00:00:00Z,EndTimestamp=2099-01-01T00:00:00Z}'
+refused InvalidArgumentException kinesis-video-archived-media get-clip "$SCRATCH/clip.mp4" --endpoint-url "$endpoint" \
+  --stream-name "$stream" --clip-fragment-selector "FragmentSelectorType=SERVER_TIMESTAMP,$RANGE"
+RANGE="TimestampRange={StartTimestamp=$(date -u -d '-1 hour' +%FT%TZ),EndTimestamp=$(date -u +%FT%TZ)}"
+aws kinesis-video-archived-media get-clip "$SCRATCH/clip.mp4" --endpoint-url "$endpoint" --stream-name "$stream" \
+  --clip-fragment-selector "FragmentSelectorType=PRODUCER_TIMESTAMP,$RANGE" >/dev/null
+frames() { ffprobe -v error -count_packets -select_streams v -show_entries stream=nb_read_packets -of csv=p=0 "$1"; }
+equals "$(frames "$SCRATCH/clip.mp4")" "$FRAMES"
+# The CLI writes what GetMedia sends for as long as it sends: until the last fragment is there.
+aws kinesis-video-media get-media "$SCRATCH/live.mkv" --endpoint-url "$endpoint" --stream-name "$stream" \
+  --start-selector StartSelectorType=EARLIEST >/dev/null 2>&1 &
+live=$!
+last=${numbers##*[[:space:]]}
+for _ in $(seq 100); do
+  grep -aq "$last" "$SCRATCH/live.mkv" 2>/dev/null && break
+  kill -0 "$live" 2>/dev/null || break
+  sleep 0.2
+done
+kill "$live" 2>/dev/null || true
+for number in $numbers; do
+  grep -aq "$number" "$SCRATCH/live.mkv" || { echo "GetMedia lacks $number"; exit 1; }
+done
 refused ResourceNotFoundException kinesisvideo describe-stream --stream-name nobody
 
 # CloudWatch: what the camera's footage did to an alarm.

@@ -48,6 +48,14 @@ public class Footage {
             .getPayload());
     equal("frames of GetMediaForFragmentList", some.video, FRAMES);
     equal("its fragments", some.fragments, new LinkedHashSet<>(numbers));
+
+    AmazonKinesisVideoMedia live =
+        AmazonKinesisVideoMediaClientBuilder.standard().withEndpointConfiguration(endpoint("GET_MEDIA")).build();
+    StartSelector oldest = new StartSelector().withStartSelectorType(StartSelectorType.EARLIEST);
+    Counter all = new Counter(FRAMES);
+    all.read(live.getMedia(new GetMediaRequest().withStreamName(NAME).withStartSelector(oldest)).getPayload());
+    equal("frames of GetMedia", all.video, FRAMES);
+    equal("its fragments", all.fragments, new LinkedHashSet<>(numbers));
     System.exit(0);
   }
 

@@ -5,6 +5,7 @@ import { before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import * as control from "@aws-sdk/client-kinesis-video";
 import * as archived from "@aws-sdk/client-kinesis-video-archived-media";
+import * as live from "@aws-sdk/client-kinesis-video-media";
 
 const kvs = new control.KinesisVideoClient({ maxAttempts: 1 });
 const StreamName = `javascript-${process.pid}`;
@@ -68,4 +69,35 @@ test("footage is listed and comes out", async () => {
   for (let at = body.indexOf(head); at >= 0; at = body.indexOf(head, at + 1)) heads += 1;
   assert.equal(heads, fragments.length, "one EBML head a fragment");
   for (const number of Fragments) assert.ok(body.includes(number));
+});
+
+test("a clip is an MP4 file", async () => {
+  const client = await archive("GET_CLIP");
+  const TimestampRange = { StartTimestamp: new Date(Date.now() - 3600e3), EndTimestamp: new Date() };
+  const ClipFragmentSelector = { FragmentSelectorType: "PRODUCER_TIMESTAMP", TimestampRange };
+  const clip = await client.send(new archived.GetClipCommand({ StreamName, ClipFragmentSelector }));
+  assert.equal(clip.ContentType, "video/mp4");
+  const body = Buffer.from(await clip.Payload.transformToByteArray());
+  assert.equal(body.toString("latin1", 4, 8), "ftyp");
+  const none = { ...TimestampRange, EndTimestamp: new Date(Date.now() - 3500e3) };
+  const empty = new archived.GetClipCommand({
+    StreamName,
+    ClipFragmentSelector: { ...ClipFragmentSelector, TimestampRange: none },
+  });
+  await assert.rejects(client.send(empty), archived.ResourceNotFoundException);
+});
+
+test("GetMedia sends what there is, from the oldest", async () => {
+  const { DataEndpoint } = await kvs.send(new control.GetDataEndpointCommand({ StreamName, APIName: "GET_MEDIA" }));
+  const client = new live.KinesisVideoMediaClient({ endpoint: DataEndpoint, maxAttempts: 1 });
+  const StartSelector = { StartSelectorType: "EARLIEST" };
+  const { Payload } = await client.send(new live.GetMediaCommand({ StreamName, StartSelector }));
+  const tag = "AWS_KINESISVIDEO_FRAGMENT_NUMBER";
+  let body = "";
+  // It goes on as long as the camera may.
+  for await (const piece of Payload) {
+    body += piece.toString("latin1");
+    if (body.split(tag).length > Number(process.env.FRAGMENTS)) break;
+  }
+  assert.equal(body.split(tag).length - 1, Number(process.env.FRAGMENTS));
 });

@@ -1,19 +1,23 @@
 """Archived media: what the camera sent comes out again, as another library reads it."""
 
+import datetime
 import json
 import os
 import pathlib
 import subprocess
+import tempfile
 
 import sim
 
 FRAGMENTS, FRAMES = int(os.environ["FRAGMENTS"]), int(os.environ["FRAMES"])
 
 
-def packets(body):
-    """Counts a file's packets by track, as ffprobe sees them."""
+def packets(file):
+    """Counts packets by codec, as ffprobe sees them in a file or in a body."""
     probe = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets"]
-    out = subprocess.run([*probe, "-of", "json", "-"], input=body, capture_output=True, check=True)
+    body = file if isinstance(file, bytes) else None
+    source = "-" if body else file
+    out = subprocess.run([*probe, "-of", "json", source], input=body, capture_output=True, check=True)
     if out.stderr:
         raise AssertionError(out.stderr.decode())
     return {s["codec_name"]: int(s["nb_read_packets"]) for s in json.loads(out.stdout)["streams"]}
@@ -64,8 +68,33 @@ class Media(sim.TestCase):
             self.assertEqual(answer["ContentType"], "video/webm")
             found = packets(answer["Payload"].read())
             video, audio = video + found["h264"], audio + found["aac"]
-        sent = packets(pathlib.Path(os.environ["FOOTAGE"]).read_bytes())["aac"]
+        sent = packets(os.environ["FOOTAGE"])["aac"]
         self.assertEqual((video, audio), (FRAMES, sent))
+
+    def test_get_media_begins_where_it_is_told(self):
+        media = self.service("kinesis-video-media", "GET_MEDIA")
+        numbers = [f["FragmentNumber"] for f in self.fragments()]
+        after = {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": numbers[8]}
+        for selector, expected in [({"StartSelectorType": "EARLIEST"}, numbers), (after, numbers[9:])]:
+            answer = media.get_media(StreamName=self.name, StartSelector=selector)
+            # It goes on as long as the camera may: what is read is what was asked for.
+            body = b""
+            while expected[-1].encode() not in body:
+                body += answer["Payload"].read(4096)
+            answer["Payload"].close()
+            self.assertEqual([n for n in numbers if n.encode() in body], expected)
+
+    def test_get_clip_has_every_frame(self):
+        archive = self.service("kinesis-video-archived-media", "GET_CLIP")
+        begins = [fragment["ProducerTimestamp"] for fragment in self.fragments()]
+        # boto3 sends whole seconds.
+        span = {"StartTimestamp": begins[0], "EndTimestamp": begins[-1] + datetime.timedelta(seconds=1)}
+        selector = {"FragmentSelectorType": "PRODUCER_TIMESTAMP", "TimestampRange": span}
+        answer = archive.get_clip(StreamName=self.name, ClipFragmentSelector=selector)
+        self.assertEqual(answer["ContentType"], "video/mp4")
+        clip = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "clip.mp4")
+        clip.write_bytes(answer["Payload"].read())
+        self.assertEqual(packets(clip)["h264"], FRAMES)
 
     def test_several_fragments_in_the_order_asked_for(self):
         archive = self.service("kinesis-video-archived-media", "GET_MEDIA_FOR_FRAGMENT_LIST")
