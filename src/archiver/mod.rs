@@ -21,6 +21,7 @@ mod pace;
 mod part;
 pub mod plan;
 mod present;
+pub mod preview;
 pub mod progress;
 mod report;
 pub mod request;

@@ -63,8 +63,9 @@ impl Archiver {
                 (plan, listed_at)
             }
             None => {
+                let covered = self.covered_before(request, &layout, slice).await?;
                 let plan = self
-                    .plan_slice(request, stream, &layout, slice, circumstances)
+                    .plan_slice(request, stream, slice, covered, circumstances)
                     .await?;
                 (self.store.commit(key, plan).await?, Some(circumstances.now))
             }
@@ -95,12 +96,13 @@ impl Archiver {
         })
     }
 
-    async fn plan_slice(
+    /// The plan for a slice; nothing is written. `covered`: up to where slices before it cover the camera's time.
+    pub(super) async fn plan_slice(
         &self,
         request: &ArchiveRequest,
         stream: &StreamArn,
-        layout: &Layout,
         slice: &Slice,
+        covered: Option<Timestamp>,
         circumstances: Circumstances,
     ) -> Result<Plan> {
         let settle = request.settle.duration();
@@ -110,7 +112,6 @@ impl Archiver {
                 circumstances.now, slice.from, slice.to, request.settle
             )));
         };
-        let covered = self.covered_before(request, layout, slice).await?;
         let by = request.recording.timestamp_type;
         let (mut fragments, through, lost) = if circumstances.gone {
             (

@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, process::Output};
 use jiff::{SignedDuration, Timestamp};
 use kvs_operator::archiver::{
     manifest::{Manifest, Root},
+    preview::{Preview, PreviewState},
     request::{ArchiveReport, Outcome},
 };
 use kvs_sim::behaviour::Behaviour;
@@ -105,6 +106,20 @@ async fn every_packet_is_archived_once_by_hand() {
             .await
     };
 
+    let dry = archive(&["--dry-run"]).await;
+    assert_eq!(
+        dry.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&dry.stdout)
+    );
+    let preview: Preview = serde_json::from_slice(&dry.stdout).unwrap();
+    assert_eq!(
+        sim.keys("").await,
+        Vec::<String>::new(),
+        "a dry run writes nothing"
+    );
+
     let output = archive(&[]).await;
     let first = report(&output);
     assert_eq!(
@@ -120,6 +135,32 @@ async fn every_packet_is_archived_once_by_hand() {
     assert!(
         files.len() >= 4 && files.iter().all(|k| k.ends_with(".mp4")),
         "{files:?}"
+    );
+
+    let shown: Vec<_> = preview.files.iter().map(|f| f.key.clone()).collect();
+    let mut sorted = shown.clone();
+    sorted.sort();
+    assert_eq!(sorted, files, "a dry run shows what is written then");
+    assert_eq!(
+        (
+            preview.fragments as i64,
+            preview.through,
+            preview.gaps.len() as i64
+        ),
+        (first.counts.fragments, to, first.counts.gaps)
+    );
+    // What KVS lists is the size of its Matroska, a little more than what lies in the files.
+    let bytes = first.counts.bytes as f64;
+    assert!(
+        (0.95..1.2).contains(&(preview.bytes as f64 / bytes)),
+        "{preview:?}"
+    );
+    assert!((preview.usd - preview.bytes as f64 * 0.0085 / 1e9).abs() < 1e-9);
+    let dry = archive(&["--dry-run"]).await;
+    let preview: Preview = serde_json::from_slice(&dry.stdout).unwrap();
+    assert_eq!(
+        (preview.bytes, preview.slices[0].state),
+        (0, PreviewState::Archived)
     );
 
     let again = report(&archive(&[]).await);

@@ -86,6 +86,9 @@ pub struct ArchiveArgs {
     /// With --sweep: if nothing new is found, write the recording's root.
     #[arg(long, requires = "sweep")]
     pub close: bool,
+    /// Show what would be done (files, bytes, gaps, price), and do nothing of it.
+    #[arg(long, conflicts_with = "sweep")]
+    pub dry_run: bool,
     /// End with exit code 5 if anything is lost.
     #[arg(long)]
     pub fail_on_loss: bool,
@@ -97,7 +100,7 @@ pub struct ArchiveArgs {
     pub spool: Option<PathBuf>,
     /// All of it as one JSON argument, as Jobs pass it.
     #[arg(long, hide = true, conflicts_with_all = ["stream", "from", "to", "bucket", "prefix", "bucket_region",
-        "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id", "tags", "object_lock_mode", "object_lock_days", "legal_hold", "by", "container", "clip_duration", "settle", "region", "recording", "sweep"])]
+        "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id", "tags", "object_lock_mode", "object_lock_days", "legal_hold", "by", "container", "clip_duration", "settle", "region", "recording", "sweep", "dry_run"])]
     pub request: Option<String>,
     /// Where the report is left as well, if the file is there.
     #[arg(long, hide = true, default_value = "/dev/termination-log")]

@@ -4,10 +4,11 @@
 
 mod args;
 mod by_hand;
+mod show;
 mod watch;
 
 use std::{
-    io::Write,
+    io::{IsTerminal, Write},
     path::Path,
     process::ExitCode,
     sync::{Arc, OnceLock},
@@ -19,6 +20,7 @@ use super::{
     Archiver,
     error::{ArchiveError, Result},
     keeping::Keeping,
+    progress::{Nobody, Watcher},
     request::{ArchiveReport, ArchiveRequest, Outcome},
     spool::Spool,
     store::Store,
@@ -39,6 +41,9 @@ const LOSSES: u8 = 5;
 /// Runs the command: prints the report, leaves it as the termination message where there is a place for one.
 pub async fn run(args: ArchiveArgs) -> ExitCode {
     telemetry::start();
+    if args.dry_run {
+        return dry_run(&args).await;
+    }
     let watcher = watch::watcher();
     let store = OnceLock::new();
     let report = tokio::select! {
@@ -83,6 +88,39 @@ async fn archive(
         store.get_or_init(|| archiver.store.clone());
         return Ok(archiver.archive(&request).await);
     }
+    let (request, _, archiver) = by_flags(args, watcher).await?;
+    store.get_or_init(|| archiver.store.clone());
+    if args.sweep {
+        by_hand::sweep(&archiver, request, args.close).await
+    } else {
+        by_hand::slices(&archiver, request).await
+    }
+}
+
+/// Prints what would be done: text for a person, one line of JSON for everything else.
+async fn dry_run(args: &ArchiveArgs) -> ExitCode {
+    let preview = match by_flags(args, Arc::new(Nobody)).await {
+        Ok((request, stream, archiver)) => archiver.preview(&request, &stream).await,
+        Err(e) => Err(e),
+    };
+    let (text, code) = match preview {
+        Ok(preview) if std::io::stdout().is_terminal() => (show::text(&preview), 0),
+        // Plain structs with text keys: there is nothing in them that JSON cannot say.
+        Ok(preview) => (serde_json::to_string(&preview).unwrap_or_default(), 0),
+        Err(e) => {
+            let report = ArchiveReport::failed(&e);
+            (report.line(), report.outcome.exit_code())
+        }
+    };
+    writeln!(std::io::stdout(), "{text}").ok();
+    ExitCode::from(code)
+}
+
+/// What the flags ask for, and who can do it.
+async fn by_flags(
+    args: &ArchiveArgs,
+    watcher: Arc<dyn Watcher>,
+) -> Result<(ArchiveRequest, StreamArn, Archiver)> {
     let named: Option<StreamArn> = args.stream().parse().ok();
     let region = args.region.as_deref().or(named.as_ref().map(StreamArn::region));
     let (footage, connection) = connect(region).await;
@@ -92,12 +130,7 @@ async fn archive(
     };
     let request = args.request(&found.arn)?;
     let archiver = archiver(args, &request, &found.arn, footage, &connection, watcher)?;
-    store.get_or_init(|| archiver.store.clone());
-    if args.sweep {
-        by_hand::sweep(&archiver, request, args.close).await
-    } else {
-        by_hand::slices(&archiver, request).await
-    }
+    Ok((request, found.arn, archiver))
 }
 
 fn parsed(arn: &str) -> Result<StreamArn> {
@@ -120,7 +153,7 @@ fn archiver(
     stream: &StreamArn,
     footage: Arc<KinesisVideo>,
     connection: &Connection,
-    watcher: Arc<watch::Watch>,
+    watcher: Arc<dyn Watcher>,
 ) -> Result<Archiver> {
     let s3 = &request.destination.s3;
     let there = connection.in_region(s3.region.as_deref().unwrap_or(stream.region()));
