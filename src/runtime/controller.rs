@@ -24,8 +24,8 @@ use super::{
 /// The longest that a pass may take. One that has more to do does a part and asks to be called again.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How many objects of a kind are worked on at once.
-const CONCURRENCY: u16 = 8;
+/// How many objects of a kind are worked on at once. Most of a pass is waiting, for AWS and for the budgets of calls.
+const CONCURRENCY: u16 = 16;
 
 /// When to look at an object again if nothing happens before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
