@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::api::Span;
+use crate::{api::Span, grants::Grants};
 
 /// The controllers' settings.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,6 +43,15 @@ pub struct Config {
     /// How many times AWS's default quotas of calls a second the account has, where they were raised. The operator uses half.
     #[arg(long, env = "KVS_OPERATOR_AWS_QUOTA_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub aws_quota_factor: u32,
+    /// What namespaces may use of AWS, as a JSON list of objects with `namespaces`, `streams`, `roles` and `buckets` (see
+    /// docs/operations.md). Default: one tenant, and no roles.
+    #[arg(
+        long,
+        env = "KVS_OPERATOR_GRANTS",
+        default_value = "[]",
+        hide_default_value = true
+    )]
+    pub grants: Grants,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "KVS_OPERATOR_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,

@@ -9,6 +9,7 @@ pub mod caches;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod grants;
 pub mod names;
 pub mod owner;
 pub mod policy;

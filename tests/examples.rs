@@ -114,6 +114,36 @@ fn what_aws_cannot_change_is_refused_with_the_reason() {
             refused(&none, &with(one), "cannot be added");
         }
     }
+    let (one, two) = (
+        "arn:aws:iam::210987654321:role/one",
+        "arn:aws:iam::210987654321:role/two",
+    );
+    refused(
+        &stream(json!({ "roleArn": one })),
+        &stream(json!({ "roleArn": two })),
+        "another role",
+    );
+    refused(
+        &stream(json!({ "roleArn": one })),
+        &none,
+        "cannot be added or removed",
+    );
+    refused(
+        &none,
+        &stream(json!({ "roleArn": one })),
+        "cannot be added or removed",
+    );
+    let with_id = |id: &str| stream(json!({ "roleArn": one, "externalId": id }));
+    refused(&with_id("a1"), &with_id("a2"), "spec.externalId is immutable");
+    refused(
+        &stream(json!({ "roleArn": one })),
+        &with_id("a1"),
+        "spec.externalId is immutable",
+    );
+    let alone = validate_cel(&stream(json!({ "externalId": "a1" })))
+        .unwrap_err()
+        .to_string();
+    assert!(alone.contains("is for spec.roleArn"), "{alone}");
     let mut resolved = none.clone();
     resolved.status = serde_json::from_value(json!({ "region": "eu-west-1" })).unwrap();
     let mut moved = stream(json!({ "region": "us-east-1" }));

@@ -125,6 +125,7 @@ fn the_runtime_knows_nothing_of_video() {
 fn decisions_are_pure() {
     let pure = [
         "desired.rs",
+        "grants.rs",
         "plan.rs",
         "status.rs",
         "job.rs",

@@ -1,9 +1,9 @@
-//! What every service needs of a request: which region it is signed for, and the answer's common headers.
+//! What every service needs of a request: which region and account it is signed for, and the answer's common headers.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 
-use crate::world::DEFAULT_REGION;
+use crate::world::{ACCOUNT, DEFAULT_REGION, Place};
 
 /// The body type of requests and answers.
 pub use axum::body::Body;
@@ -12,19 +12,32 @@ pub type Request = axum::http::Request<Body>;
 /// An answer.
 pub type Response = axum::http::Response<Body>;
 
-/// The region in the signature's credential scope (`Credential=KEY/DATE/REGION/SERVICE/aws4_request`).
+/// A part of the signature's credential scope (`Credential=KEY/DATE/REGION/SERVICE/aws4_request`).
+fn scope(headers: &HeaderMap, part: usize) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.split("Credential=").nth(1)?.split('/').nth(part)
+}
+
+/// The region that a request is signed for.
 pub fn region(headers: &HeaderMap) -> String {
     scope(headers, 2).unwrap_or(DEFAULT_REGION).to_owned()
 }
 
-/// The service in the signature's credential scope.
+/// The service that a request is signed for.
 pub fn service(headers: &HeaderMap) -> Option<&str> {
     scope(headers, 3)
 }
 
-fn scope(headers: &HeaderMap, part: usize) -> Option<&str> {
-    let signature = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    signature.split("Credential=").nth(1)?.split('/').nth(part)
+/// The account of the credentials that a request is signed with: that of the assumed role, else the one account.
+pub fn account(headers: &HeaderMap) -> &str {
+    scope(headers, 0)
+        .and_then(crate::sts::account_of)
+        .unwrap_or(ACCOUNT)
+}
+
+/// Where a request goes: its account and region.
+pub fn place(headers: &HeaderMap) -> String {
+    Place::key(account(headers), &region(headers))
 }
 
 /// A Date header from the simulator's own clock, and a request id.

@@ -23,5 +23,6 @@ pub mod s3;
 pub mod serve;
 pub mod sns;
 pub mod sqs;
+pub mod sts;
 pub mod wire;
 pub mod world;

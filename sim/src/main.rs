@@ -61,6 +61,9 @@ struct Serve {
     /// A file that changes some of the profile's answers: a JSON object with fields of /_kvs-sim/behaviour.
     #[arg(long, value_name = "FILE")]
     behaviour: Option<PathBuf>,
+    /// A role that can be assumed only with an external id (may be given several times). All others anybody can assume.
+    #[arg(long, value_name = "ROLE_ARN=ID", value_parser = external_id)]
+    external_id: Vec<(String, String)>,
     /// Without AWS's quotas: as many calls a second as the machine can take.
     #[arg(long)]
     no_quotas: bool,
@@ -91,6 +94,7 @@ impl Serve {
             transition: Duration::from_secs(self.transition),
             early_evaluation: self.early_evaluation,
             behaviour,
+            external_ids: self.external_id.iter().cloned().collect(),
             quotas: !self.no_quotas,
             faults,
         })
@@ -141,6 +145,11 @@ async fn interrupted() {
 
 fn profile(name: &str) -> Result<Behaviour, String> {
     Behaviour::profile(name).ok_or_else(|| "must be aws or hostile".into())
+}
+
+fn external_id(text: &str) -> Result<(String, String), String> {
+    let (role, id) = text.split_once('=').ok_or("must be ROLE_ARN=ID")?;
+    Ok((role.to_owned(), id.to_owned()))
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -29,6 +29,7 @@ use crate::{
     s3::S3,
     sns::Sns,
     sqs::Sqs,
+    sts,
     world::{ACCOUNT, World},
 };
 
@@ -109,6 +110,7 @@ enum To {
     Events,
     Sqs,
     Sns,
+    Sts,
     S3,
 }
 
@@ -123,6 +125,8 @@ fn to(parts: &Parts) -> To {
         To::Own
     } else if Kvs::serves(&parts.method, path) {
         To::Kvs
+    } else if Target::is_form(parts) && service(&parts.headers) == Some("sts") {
+        To::Sts
     } else if path.starts_with("/service/GraniteServiceVersion20100801/")
         || target.starts_with("GraniteServiceVersion20100801.")
     {
@@ -150,7 +154,9 @@ async fn route(services: &Services, request: Request) -> Response {
     let operation = match to {
         To::Own => None,
         To::Kvs => Target::kvs(&parts, b"").operation,
-        To::CloudWatch | To::Events | To::Sqs | To::Sns => Target::by_operation(&parts, b"").operation,
+        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts => {
+            Target::by_operation(&parts, b"").operation
+        }
         To::S3 => Target::s3(&parts).operation,
     };
     let count = operation.map(|operation| services.calls.begin(&operation, &parts.headers));
@@ -175,6 +181,7 @@ async fn perform(services: &Services, to: To, request: Request) -> Response {
         To::Own => own::handle(services, request).await,
         To::Kvs => services.kvs.clone().handle(request).await,
         To::CloudWatch => services.cloudwatch.clone().handle(request).await,
+        To::Sts => sts::handle(&services.world, request).await,
         To::S3 => services.s3.clone().handle(request).await,
         To::Events => services.events.clone().handle(request).await,
         To::Sqs => services.sqs.clone().handle(request).await,
@@ -200,7 +207,7 @@ async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> a
     let (target, words) = match to {
         To::Kvs => (Target::kvs(&parts, &known), Words::Kvs),
         To::S3 => (Target::s3(&parts), Words::S3),
-        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Own => {
+        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts | To::Own => {
             (Target::by_operation(&parts, &known), Words::ByOperation)
         }
     };

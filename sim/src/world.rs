@@ -1,6 +1,7 @@
 //! What all simulated services share: clock, account, metrics, where state is kept, and the settings.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
@@ -12,11 +13,38 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The account that everything belongs to.
+/// The account of all credentials but those of a role that was assumed in another.
 pub const ACCOUNT: &str = "123456789012";
 
 /// The region where a request names none.
 pub const DEFAULT_REGION: &str = "us-east-1";
+
+/// An account and a region. Services keep what they have by one text: the region, and where the account is another than
+/// `ACCOUNT`, `@` and the account behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The region.
+    pub region: &'a str,
+    /// The account.
+    pub account: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// The text for an account and a region.
+    pub fn key(account: &str, region: &str) -> String {
+        if account == ACCOUNT {
+            region.to_owned()
+        } else {
+            format!("{region}@{account}")
+        }
+    }
+
+    /// What the text stands for.
+    pub fn of(key: &'a str) -> Self {
+        let (region, account) = key.split_once('@').unwrap_or((key, ACCOUNT));
+        Self { region, account }
+    }
+}
 
 /// How the simulated AWS behaves where AWS leaves it open or slow. The defaults follow AWS.
 #[derive(Clone, Debug)]
@@ -32,6 +60,8 @@ pub struct Settings {
     pub early_evaluation: bool,
     /// The answers to what AWS leaves open, at the start.
     pub behaviour: Behaviour,
+    /// Roles that can be assumed only with an external id: their ARNs, and which.
+    pub external_ids: BTreeMap<String, String>,
     /// Whether the service's quotas hold. Tests that are not about them are simpler without.
     pub quotas: bool,
     /// Faults on demand, at the start.
@@ -46,6 +76,7 @@ impl Default for Settings {
             transition: std::time::Duration::from_secs(10),
             early_evaluation: false,
             behaviour: Behaviour::default(),
+            external_ids: BTreeMap::new(),
             quotas: false,
             faults: vec![],
         }

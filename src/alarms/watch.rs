@@ -17,7 +17,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::{Transition, history, recent::Recent};
 use crate::{
     aws::{
-        Alarms, AwsError, Kind,
+        Alarms, AwsError, Kind, Place,
         alarms::{Alarm, HistoryEntry},
     },
     clock::AwsClock,
@@ -50,7 +50,7 @@ pub struct Watch {
     /// How often to look for changes.
     interval: Duration,
     clock: AwsClock,
-    regions: Mutex<HashMap<String, Arc<Region>>>,
+    regions: Mutex<HashMap<Place, Arc<Region>>>,
 }
 
 #[derive(Debug, Default)]
@@ -124,11 +124,8 @@ impl Watch {
         }
     }
 
-    fn region(&self, region: &str) -> Arc<Region> {
-        locked(&self.regions)
-            .entry(region.to_owned())
-            .or_default()
-            .clone()
+    fn region(&self, place: &Place) -> Arc<Region> {
+        locked(&self.regions).entry(place.clone()).or_default().clone()
     }
 
     fn elapsed(&self) -> Duration {
@@ -147,8 +144,8 @@ impl Watch {
     }
 
     /// Alarms were written: what is known of them is read again before it is used.
-    pub fn doubt(&self, region: &str, alarms: impl IntoIterator<Item = String>) {
-        locked(&self.region(region).state).doubted.extend(alarms);
+    pub fn doubt(&self, place: &Place, alarms: impl IntoIterator<Item = String>) {
+        locked(&self.region(place).state).doubted.extend(alarms);
     }
 
     /// The alarms whose names begin so, and as of when that is, by AWS's clock.
@@ -158,10 +155,10 @@ impl Watch {
     pub async fn levels(
         &self,
         alarms: &dyn Alarms,
-        region: &str,
+        place: &Place,
         prefix: &str,
     ) -> Result<(Vec<Alarm>, Timestamp)> {
-        let region = self.region(region);
+        let region = self.region(place);
         let age = |state: &State| {
             let swept = state.swept.map(|(_, at)| at);
             swept.map(|at| self.elapsed().saturating_sub(at))
@@ -253,13 +250,13 @@ impl Watch {
     pub async fn changes(
         &self,
         alarms: &dyn Alarms,
-        region: &str,
+        place: &Place,
         prefix: &str,
         from: Timestamp,
         needs: &[Need],
         levels: Timestamp,
     ) -> Result<Changes> {
-        let region = self.region(region);
+        let region = self.region(place);
         let now = self
             .clock
             .now()
@@ -406,11 +403,11 @@ impl Watch {
     /// the whole period.
     pub fn tags_due(
         &self,
-        region: &str,
+        place: &Place,
         names: impl IntoIterator<Item = String>,
         most: usize,
     ) -> Vec<String> {
-        let (region, now) = (self.region(region), self.elapsed());
+        let (region, now) = (self.region(place), self.elapsed());
         let mut state = locked(&region.state);
         let due = |name: &String| {
             let at = state.tags.entry(name.clone());
@@ -420,8 +417,8 @@ impl Watch {
     }
 
     /// The tags of these were read.
-    pub fn tags_read(&self, region: &str, names: impl IntoIterator<Item = String>) {
-        let (region, now) = (self.region(region), self.elapsed());
+    pub fn tags_read(&self, place: &Place, names: impl IntoIterator<Item = String>) {
+        let (region, now) = (self.region(place), self.elapsed());
         let next = |name| (name, now + jitter(TAGS, self.clock.node().chance()));
         locked(&region.state).tags.extend(names.into_iter().map(next));
     }

@@ -40,6 +40,10 @@ use super::{Clip, Destination, JobTemplate, Span};
         .message("spec.end must be after spec.start"),
     validation = Rule::new("has(self.cause) == has(oldSelf.cause)")
         .message("spec.cause is immutable, it cannot be added or removed: what a recording is in S3 depends on it"),
+    validation = Rule::new("has(self.roleArn) == has(oldSelf.roleArn) && has(self.externalId) == has(oldSelf.externalId)")
+        .message("spec.roleArn and spec.externalId are immutable, they cannot be added or removed"),
+    validation = Rule::new("!has(self.externalId) || has(self.roleArn)")
+        .message("spec.externalId is for spec.roleArn: give the role, or leave the external id out"),
     validation = Rule::new("has(self.cause) || has(self.end)")
         .message("spec.end is missing: a recording made by hand needs both start and end")
 )]
@@ -60,6 +64,19 @@ pub struct RecordingSpec {
     #[schemars(length(min = 5, max = 32), regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.region is immutable"))]
     pub region: String,
+    /// The role by which the stream is reached, where it is in another account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.roleArn is immutable"))]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = r"^[\w+=,.@:/-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.externalId is immutable"))]
+    pub external_id: Option<String>,
     /// Where the window begins, in server time (when KVS began to receive a fragment), inclusive.
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.start is immutable"))]
     pub start: MicroTime,

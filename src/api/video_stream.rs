@@ -42,6 +42,12 @@ use super::{
         .message("spec.kmsKeyId is immutable, it cannot be added or removed: AWS sets a stream's key once, when it creates the stream"),
     validation = Rule::new("!has(oldSelf.region) || has(self.region)")
         .message("spec.region cannot be removed: a stream stays in its region"),
+    validation = Rule::new("has(self.roleArn) == has(oldSelf.roleArn)")
+        .message("spec.roleArn is immutable, it cannot be added or removed: without it the stream is in another account; make a new VideoStream"),
+    validation = Rule::new("has(self.externalId) == has(oldSelf.externalId)")
+        .message("spec.externalId is immutable, it cannot be added or removed; make a new VideoStream"),
+    validation = Rule::new("!has(self.externalId) || has(self.roleArn)")
+        .message("spec.externalId is for spec.roleArn: give the role, or leave the external id out"),
     validation = Rule::new("!has(self.dataRetentionInHours) || self.dataRetentionInHours > 0 || \
         !(has(self.imageGenerationConfiguration) && has(self.imageGenerationConfiguration.status)) && \
         !(has(self.notificationConfiguration) && has(self.notificationConfiguration.status))")
@@ -59,6 +65,21 @@ pub struct VideoStreamSpec {
     #[schemars(length(min = 5, max = 32), regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.region is immutable: a stream stays in its region"))]
     pub region: Option<String>,
+    /// The ARN of an IAM role by which the operator, and the archive Jobs, reach the stream: for streams of other accounts.
+    /// Default: their own identities. Immutable. Only roles that the cluster's administrator has granted to the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("spec.roleArn is immutable: another role may lead to another account; make a new VideoStream"))]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = r"^[\w+=,.@:/-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.externalId is immutable; make a new VideoStream"))]
+    pub external_id: Option<String>,
     /// Hours for which AWS keeps footage, 0 to 87600. A stream that the operator creates gets 24 where this is absent;
     /// with 0 nothing is kept and nothing can be archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,13 @@ pub struct ArchiveRequest {
     /// The stream's ARN: region, name and creation time are in it.
     #[serde(rename = "streamARN")]
     pub stream_arn: String,
+    /// The role by which Kinesis Video Streams is called, where the stream is in another account. S3 is called with the
+    /// archiver's own identity.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "roleARN")]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// Whose footage it is.
     pub recording: RecordingIdentity,
     /// What to do.

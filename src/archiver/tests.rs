@@ -122,6 +122,8 @@ impl World {
 
     fn request(&self, task: Task) -> ArchiveRequest {
         ArchiveRequest {
+            role_arn: None,
+            external_id: None,
             version: VERSION,
             stream_arn: ARN.into(),
             recording: RecordingIdentity {

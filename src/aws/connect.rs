@@ -1,11 +1,19 @@
 //! How clients are made: one configuration for all services, retries that know Kinesis Video's throttling code, and AWS's
 //! clock from the Date header of every answer.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_kinesisvideo::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -18,15 +26,17 @@ use aws_smithy_runtime_api::{
         runtime_components::RuntimeComponents,
     },
 };
-use aws_smithy_types::{config_bag::ConfigBag, date_time::Format};
+use aws_smithy_types::{config_bag::ConfigBag, date_time::Format, error::display::DisplayErrorContext};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::{
+    assume::Assume,
     budget::{Budget, Call, Calls},
     error::{AwsError, Result, kind},
+    place::Role,
 };
-use crate::clock::AwsClock;
+use crate::clock::{AwsClock, Clock};
 
 /// What a person may set about the connection. Everything else comes from the SDK's own environment and files.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +49,23 @@ pub struct Settings {
     pub quota_factor: Option<u32>,
 }
 
-/// What every client of one region is made from.
+/// What every client of one account and region is made from.
 #[derive(Clone, Debug)]
 pub struct Connection {
     config: SdkConfig,
     clock: AwsClock,
+    /// The account, where it is known.
+    account: Option<String>,
     budget: Arc<Budget>,
+    budgets: Arc<Mutex<Budgets>>,
     calls: Calls,
 }
+
+/// The token buckets of every account and region: two roles of one account share them.
+type Budgets = HashMap<(Option<String>, Option<String>), Arc<Budget>>;
+
+/// How long getting a role's credentials may take, with its retries.
+const CREDENTIALS_WITHIN: Duration = Duration::from_secs(20);
 
 impl Connection {
     /// Loads credentials' sources and settings. Calls nothing yet.
@@ -68,7 +87,7 @@ impl Connection {
             loader = loader.endpoint_url(url);
         }
         let factor = settings.quota_factor.unwrap_or(1);
-        Self::new(loader.load().await, clock, Calls::default(), factor)
+        Self::new(loader.load().await, clock, factor)
     }
 
     /// A connection to a simulator at `endpoint`: it takes any credentials.
@@ -86,28 +105,81 @@ impl Connection {
             )))
             .retry_config(RetryConfig::standard().with_max_attempts(4))
             .build();
-        Self::new(config, clock, Calls::default(), 1)
+        Self::new(config, clock, 1)
     }
 
-    fn new(config: SdkConfig, clock: AwsClock, calls: Calls, quota_factor: u32) -> Self {
+    fn new(config: SdkConfig, clock: AwsClock, quota_factor: u32) -> Self {
         let budget = Arc::new(Budget::new(clock.node().clone(), quota_factor));
         Self {
             config,
             clock,
+            account: None,
             budget,
-            calls,
+            budgets: Arc::default(),
+            calls: Calls::default(),
         }
+        .with_budget()
     }
 
-    /// The same with another region, with token buckets of its own.
+    /// With the token buckets of its account and region.
+    fn with_budget(mut self) -> Self {
+        let key = (self.account.clone(), self.region().map(str::to_owned));
+        let new = || Arc::new(Budget::new(self.clock.node().clone(), self.budget.factor()));
+        self.budget = self
+            .budgets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_insert_with(new)
+            .clone();
+        self
+    }
+
+    /// The same with another region, and its token buckets.
     pub fn in_region(&self, region: &str) -> Self {
+        let region = Region::new(region.to_owned());
+        let config = self.config.to_builder().region(region).build();
+        Self {
+            config,
+            ..self.clone()
+        }
+        .with_budget()
+    }
+
+    /// The same, known to be of this account.
+    pub fn of_account(&self, account: String) -> Self {
+        Self {
+            account: Some(account),
+            ..self.clone()
+        }
+        .with_budget()
+    }
+
+    /// The same by a role that is assumed with this connection's identity, in this connection's region. What is made from the
+    /// answer shares its credentials.
+    pub fn by_role(&self, role: &Role) -> Self {
+        let provider = SharedCredentialsProvider::new(Assume::new(self, role));
+        let cache = IdentityCache::lazy().load_timeout(CREDENTIALS_WITHIN).build();
         let config = self
             .config
             .to_builder()
-            .region(Region::new(region.to_owned()))
+            .credentials_provider(provider)
+            .identity_cache(cache)
+            // What expires expires by our clock.
+            .time_source(NodeTime(self.clock.node().clone()))
             .build();
-        let factor = self.budget.factor();
-        Self::new(config, self.clock.clone(), self.calls.clone(), factor)
+        let same = self.account.as_deref() == Some(role.account());
+        let connection = Self {
+            config,
+            // What was raised, was raised for the operator's own account.
+            budget: if same {
+                self.budget.clone()
+            } else {
+                Arc::new(Budget::new(self.clock.node().clone(), 1))
+            },
+            ..self.clone()
+        };
+        connection.of_account(role.account().to_owned())
     }
 
     /// Makes one call of a client of this connection: waits for the operation's turn, counts the result, and says a failure in
@@ -169,6 +241,16 @@ impl Connection {
         DateInterceptor {
             clock: self.clock.clone(),
         }
+    }
+}
+
+/// The node's clock, for the SDK.
+#[derive(Debug)]
+struct NodeTime(Arc<dyn Clock>);
+
+impl TimeSource for NodeTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
     }
 }
 
@@ -235,6 +317,21 @@ pub(super) fn failed<E>(
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    // What kept the call from being made, where it was a call of ours too.
+    if let Some(earlier) = caused_by(&error) {
+        return AwsError {
+            operation: earlier.operation,
+            on: earlier.on.clone(),
+            kind: earlier.kind,
+            code: earlier.code.clone(),
+            message: earlier.message.clone(),
+            request_id: earlier.request_id.clone(),
+            source: earlier
+                .source
+                .as_ref()
+                .map(|source| DisplayErrorContext(&**source).to_string().into()),
+        };
+    }
     let status = error.raw_response().map(|r| r.status().as_u16());
     let (code, message, request_id) = match error.as_service_error() {
         Some(e) => (
@@ -253,4 +350,10 @@ where
         request_id,
         source: Some(error.into()),
     }
+}
+
+/// The failure of ours behind a failure: a role's credentials could not be got.
+fn caused_by<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
+    std::iter::successors(error.source(), |error| error.source())
+        .find_map(|cause| cause.downcast_ref::<AwsError>())
 }

@@ -59,6 +59,11 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// Whether it is a role that may not be assumed.
+    pub fn refuses_role(&self) -> bool {
+        self.operation == "sts:AssumeRole" && self.kind == Kind::Denied
+    }
+
     /// The same as `Display`, without what differs from try to try: for conditions, which must not change by themselves.
     pub fn stable(&self) -> String {
         let mut text = format!("{} on {}", self.operation, self.on);

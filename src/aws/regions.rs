@@ -1,13 +1,14 @@
-//! The controllers' ports, one set for each region: made at first use, then shared, so that token buckets are shared too.
+//! The controllers' ports, one set for each place: made at first use, then shared. So are a role's credentials, and the token
+//! buckets of an account and region.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Alarms, Connection, Streams, alarms, streams};
+use super::{Alarms, Connection, Place, Role, Streams, alarms, streams};
 
-/// The ports of one account and region.
+/// The ports of one place.
 #[derive(Clone, Debug)]
 pub struct Ports {
     /// Kinesis Video Streams' control plane.
@@ -26,39 +27,55 @@ impl Ports {
     }
 }
 
-/// The ports of all regions.
+/// The ports of all places.
 #[derive(Debug)]
 pub struct Regions {
-    /// Where ports for another region come from. `None`: there are only those that are there (tests).
-    connection: Option<Connection>,
-    ports: Mutex<BTreeMap<String, Ports>>,
+    connection: Connection,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// A connection for each role: its credentials are good in all regions.
+    roles: BTreeMap<Role, Connection>,
+    ports: BTreeMap<Place, Ports>,
 }
 
 impl Regions {
-    /// All regions, reached by this connection.
+    /// All places, reached from this connection.
     pub fn new(connection: Connection) -> Self {
         Self {
-            connection: Some(connection),
-            ports: Mutex::default(),
+            connection,
+            known: Mutex::default(),
         }
     }
 
-    /// The same ports for one region, and no other region.
-    pub fn only(region: &str, ports: Ports) -> Self {
-        Self {
-            connection: None,
-            ports: Mutex::new(BTreeMap::from([(region.to_owned(), ports)])),
-        }
+    /// The same with these ports for one place.
+    #[must_use]
+    pub fn with(self, place: Place, ports: Ports) -> Self {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ports
+            .insert(place, ports);
+        self
     }
 
-    /// The ports of a region. `None`: the region is not among those that there are.
-    pub fn ports(&self, region: &str) -> Option<Ports> {
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(there) = ports.get(region) {
-            return Some(there.clone());
+    /// The ports of a place.
+    pub fn ports(&self, place: &Place) -> Ports {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = known.ports.get(place) {
+            return there.clone();
         }
-        let made = Ports::connect(&self.connection.as_ref()?.in_region(region));
-        ports.insert(region.to_owned(), made.clone());
-        Some(made)
+        let connection = match &place.role {
+            None => &self.connection,
+            Some(role) => known
+                .roles
+                .entry(role.clone())
+                .or_insert_with(|| self.connection.by_role(role)),
+        };
+        let made = Ports::connect(&connection.in_region(&place.region));
+        known.ports.insert(place.clone(), made.clone());
+        made
     }
 }

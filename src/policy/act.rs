@@ -133,18 +133,16 @@ async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> 
                 .map(|patched| version(&patched))
                 .map_err(Error::kube(format!("changing Recording {}", change.name)))
         }
-        Action::PutAlarm { region, alarm, .. } => {
-            context.ports(region)?.alarms.put(alarm).await?;
+        Action::PutAlarm { place, alarm, .. } => {
+            context.ports(place).alarms.put(alarm).await?;
             Ok(0)
         }
-        Action::TagAlarm {
-            region, arn, tags, ..
-        } => {
-            context.ports(region)?.alarms.tag(arn, tags).await?;
+        Action::TagAlarm { place, arn, tags, .. } => {
+            context.ports(place).alarms.tag(arn, tags).await?;
             Ok(0)
         }
-        Action::DeleteAlarm { region, name } => {
-            context.ports(region)?.alarms.delete(name).await?;
+        Action::DeleteAlarm { place, name } => {
+            context.ports(place).alarms.delete(name).await?;
             Ok(0)
         }
     }

@@ -13,7 +13,8 @@ use kube::{
 
 use crate::{
     api::{AlarmTrigger, ArchivePolicy, Problem, VideoStream, condition},
-    aws::{StreamArn, alarms::AlarmDefinition},
+    aws::{Place, Role, StreamArn, alarms::AlarmDefinition},
+    grants::{Grants, Missing},
     names,
     owner::Owner,
     runtime::Error,
@@ -37,8 +38,8 @@ pub struct Desired {
     pub streams: Vec<Matched>,
     /// The VideoStreams that the selector matches.
     pub selected: BTreeSet<String>,
-    /// Alarms, by region and name, of streams that match but cannot be recorded at the moment: they stay.
-    pub keep: BTreeSet<(String, String)>,
+    /// Alarms, by place and name, of streams that match but cannot be recorded at the moment: they stay.
+    pub keep: BTreeSet<(Place, String)>,
     /// VideoStreams that match and whose stream is not there yet.
     pub pending: Vec<String>,
     /// What stands in the way of others.
@@ -50,6 +51,8 @@ pub struct Desired {
 pub struct Matched {
     /// The VideoStream's name.
     pub video_stream: String,
+    /// Where the stream is.
+    pub place: Place,
     /// The stream.
     pub arn: StreamArn,
     /// Hours for which footage is kept.
@@ -66,13 +69,16 @@ impl Desired {
     /// What the policy asks for, given the VideoStreams of its namespace.
     ///
     /// # Errors
-    /// `Spec`: what no schema can check is wrong.
+    /// `Spec`: what no schema can check is wrong. `NotGranted`: the namespace may not write into the bucket.
     pub fn of<'a>(
         policy: &ArchivePolicy,
         video_streams: impl IntoIterator<Item = &'a VideoStream>,
         cluster_id: &str,
         alarm_prefix: &str,
+        grants: &Grants,
     ) -> Result<Self, Error> {
+        let s3 = &policy.spec.destination.s3;
+        grants.bucket(&policy.namespace().unwrap_or_default(), &s3.bucket, &s3.prefix)?;
         let mut desired = Self::nothing(policy, cluster_id, alarm_prefix);
         let Some(trigger) = policy.spec.trigger.as_ref().and_then(|t| t.alarm.as_ref()) else {
             return Err(Error::Spec(
@@ -95,7 +101,15 @@ impl Desired {
         desired.selected = selected.iter().map(|v| v.name_any()).collect();
         let mut taken = BTreeSet::new();
         for video_stream in selected {
-            match desired.matched(video_stream, trigger, threshold) {
+            let matched = match granted(video_stream, grants) {
+                Ok(()) => desired.matched(video_stream, trigger, threshold),
+                Err(missing) => Err(Some(problem(
+                    &video_stream.name_any(),
+                    "NotGranted",
+                    missing.to_string(),
+                ))),
+            };
+            match matched {
                 Ok(matched) if taken.insert(matched.arn.to_string()) => desired.streams.push(matched),
                 Ok(matched) => desired.problems.push(problem(
                     &matched.video_stream,
@@ -148,11 +162,11 @@ impl Desired {
     }
 
     /// The alarm of a VideoStream whose stream is not there at the moment.
-    fn alarm_of(&self, video_stream: &VideoStream) -> Option<(String, String)> {
-        let status = video_stream.status.as_ref()?;
-        let (region, name) = (status.region.clone()?, status.stream_name.as_ref()?);
-        let alarm = alarm_name(&self.prefix, &self.owner, &region, name);
-        Some((region, alarm))
+    fn alarm_of(&self, video_stream: &VideoStream) -> Option<(Place, String)> {
+        let place = place_of(video_stream)?;
+        let name = video_stream.status.as_ref()?.stream_name.as_ref()?;
+        let alarm = alarm_name(&self.prefix, &self.owner, &place, name);
+        Some((place, alarm))
     }
 
     /// What a VideoStream's stream is to have, or what stands in the way; nothing does where it is only a matter of time.
@@ -176,8 +190,13 @@ impl Desired {
         let arn: StreamArn = arn
             .parse()
             .map_err(|e| Some(not_ready(format!("its status is odd: {e}"))))?;
+        let place = Place {
+            region: arn.region().to_owned(),
+            role: role_of(video_stream),
+        };
         Ok(Matched {
-            alarm: alarm_name(&self.prefix, &self.owner, arn.region(), arn.name()),
+            alarm: alarm_name(&self.prefix, &self.owner, &place, arn.name()),
+            place,
             definition: definition(trigger, threshold, &arn),
             retention_hours: status.and_then(|s| s.data_retention_in_hours).unwrap_or(0),
             deleted_at: video_stream.metadata.deletion_timestamp.as_ref().map(|t| t.0),
@@ -196,6 +215,29 @@ pub fn problem(stream: &str, reason: &str, message: String) -> Problem {
     }
 }
 
+/// Where a VideoStream's stream is, once that is resolved.
+pub fn place_of(video_stream: &VideoStream) -> Option<Place> {
+    Some(Place {
+        region: video_stream.status.as_ref()?.region.clone()?,
+        role: role_of(video_stream),
+    })
+}
+
+fn role_of(video_stream: &VideoStream) -> Option<Role> {
+    let spec = &video_stream.spec;
+    Role::of(spec.role_arn.as_ref(), spec.external_id.as_ref())
+}
+
+/// Whether a namespace may use a VideoStream's stream.
+pub fn granted(video_stream: &VideoStream, grants: &Grants) -> Result<(), Missing> {
+    let (namespace, object) = (
+        video_stream.namespace().unwrap_or_default(),
+        video_stream.name_any(),
+    );
+    let name = video_stream.spec.stream_name.as_ref().unwrap_or(&object);
+    grants.stream(&namespace, name, video_stream.spec.role_arn.as_deref())
+}
+
 /// Whether the policy's selector matches these labels.
 ///
 /// # Errors
@@ -205,8 +247,10 @@ pub fn selector(selector: &LabelSelector) -> Result<Selector, Error> {
 }
 
 /// The alarm's name: the same for every stream that ever has the name, so that an alarm lives on with the camera.
-fn alarm_name(prefix: &str, owner: &Owner, region: &str, stream: &str) -> String {
-    let identity = [&*owner.namespace, &owner.name, region, stream];
+fn alarm_name(prefix: &str, owner: &Owner, place: &Place, stream: &str) -> String {
+    let mut identity = vec![&*owner.namespace, &owner.name, &place.region, stream];
+    // Two accounts may have streams of one name.
+    identity.extend(place.role.as_ref().map(Role::account));
     let head = ALARM_NAME.saturating_sub(prefix.len() + 11);
     let head: String = stream.chars().take(head).collect();
     format!("{prefix}{head}-{}", names::digits(&identity))
@@ -296,7 +340,7 @@ mod tests {
     }
 
     fn of(policy: &ArchivePolicy, streams: &[VideoStream]) -> Desired {
-        Desired::of(policy, streams, "c-1", "kvs-operator").unwrap()
+        Desired::of(policy, streams, "c-1", "kvs-operator", &Grants::default()).unwrap()
     }
 
     #[test]
@@ -379,9 +423,9 @@ mod tests {
     #[test]
     fn a_selector_or_threshold_that_makes_no_sense_is_said() {
         let odd = json!({"streamSelector": {"matchExpressions": [{"key": "site", "operator": "Near", "values": ["x"]}]}});
-        assert!(Desired::of(&policy(odd), &[], "c", "p").is_err());
+        assert!(Desired::of(&policy(odd), &[], "c", "p", &Grants::default()).is_err());
         let odd = json!({"trigger": {"alarm": {"threshold": "many"}}});
-        let error = Desired::of(&policy(odd), &[], "c", "p").unwrap_err();
+        let error = Desired::of(&policy(odd), &[], "c", "p", &Grants::default()).unwrap_err();
         assert!(error.to_string().contains("threshold"), "{error}");
     }
 

@@ -9,7 +9,7 @@ mod desired;
 mod mark;
 mod observe;
 mod plan;
-mod recording;
+pub mod recording;
 mod shared;
 mod status;
 pub mod windows;
@@ -144,7 +144,14 @@ async fn attempt(object: &ArchivePolicy, context: &Context, shared: &Shared, pas
     }
     let video_streams = observe::video_streams(shared, object);
     let (cluster, prefix) = (&*context.cluster_id, &*context.config.alarm_prefix);
-    let desired = match Desired::of(object, video_streams.iter().map(Arc::as_ref), cluster, prefix) {
+    let grants = &context.config.grants;
+    let desired = match Desired::of(
+        object,
+        video_streams.iter().map(Arc::as_ref),
+        cluster,
+        prefix,
+        grants,
+    ) {
         Err(_) if deleted => Desired::nothing(object, cluster, prefix),
         desired => desired?,
     };

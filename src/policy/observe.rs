@@ -15,14 +15,14 @@ use kube::{Api, ResourceExt};
 
 use super::{
     Shared,
-    desired::Desired,
+    desired::{self, Desired},
     plan::{self, AlarmKey, Memory, Observed},
     recording,
 };
 use crate::{
     alarms::{Need, Transition},
     api::{ArchivePolicy, Recording, VideoStream, labels},
-    aws::alarms::Alarm,
+    aws::{Place, alarms::Alarm},
     runtime::{Context, Error, Result},
 };
 
@@ -65,23 +65,28 @@ pub async fn observe(
         policy.metadata.deletion_timestamp.is_some() && is_terminating(context, policy).await?;
 
     // Where a stream was moved away from, its alarm is still to be found.
+    let grants = &context.config.grants;
     let of_streams = video_streams
         .iter()
-        .filter_map(|v| v.status.as_ref()?.region.clone());
-    let of_recordings = recordings.iter().map(|r| r.spec.region.clone());
-    let regions: BTreeSet<String> = of_streams
+        .filter(|v| desired::granted(v, grants).is_ok())
+        .filter_map(|v| desired::place_of(v));
+    let of_recordings = recordings
+        .iter()
+        .filter(|r| recording::granted(r, grants).is_ok())
+        .map(|r| recording::place(r));
+    let places: BTreeSet<Place> = of_streams
         .chain(of_recordings)
-        .chain([context.region.to_string()])
+        .chain([Place::own(&*context.region)])
         .collect();
     let (mut alarms, mut alarms_read) = (BTreeMap::new(), BTreeMap::new());
-    for region in regions {
-        let port = context.ports(&region)?.alarms;
-        let (found, read) = shared.watch.levels(&*port, &region, &desired.prefix).await?;
+    for place in places {
+        let port = context.ports(&place).alarms;
+        let (found, read) = shared.watch.levels(&*port, &place, &desired.prefix).await?;
         let keyed = found
             .into_iter()
-            .map(|alarm| ((region.clone(), alarm.name.clone()), alarm));
+            .map(|alarm| ((place.clone(), alarm.name.clone()), alarm));
         alarms.extend(keyed);
-        alarms_read.insert(region, read);
+        alarms_read.insert(place, read);
     }
     let Some(now) = context.clock.now() else {
         return Err(Error::Spec("no answer of AWS has told the time yet".into()));
@@ -102,23 +107,23 @@ pub async fn observe(
         namespace_terminating,
     };
     let mut keys = plan::to_examine(policy, desired, &observed);
-    for region in observed
+    for place in observed
         .alarms
         .keys()
-        .map(|(region, _)| region)
+        .map(|(place, _)| place)
         .collect::<BTreeSet<_>>()
     {
-        let of_region = observed.alarms.keys().filter(|(r, _)| r == region);
+        let of_place = observed.alarms.keys().filter(|(p, _)| p == place);
         let due = shared
             .watch
-            .tags_due(region, of_region.map(|(_, name)| name.clone()), TAGS);
-        keys.extend(due.into_iter().map(|name| (region.clone(), name)));
+            .tags_due(place, of_place.map(|(_, name)| name.clone()), TAGS);
+        keys.extend(due.into_iter().map(|name| (place.clone(), name)));
     }
     keys.sort();
     keys.dedup();
     observed.tags = tags(context, &observed, keys).await?;
-    for (region, name) in observed.tags.keys() {
-        shared.watch.tags_read(region, [name.clone()]);
+    for (place, name) in observed.tags.keys() {
+        shared.watch.tags_read(place, [name.clone()]);
     }
     Ok((observed, memory))
 }
@@ -130,12 +135,12 @@ async fn transitions(
     desired: &Desired,
     memory: &Memory,
     alarms: &BTreeMap<AlarmKey, Alarm>,
-    alarms_read: &BTreeMap<String, Timestamp>,
+    alarms_read: &BTreeMap<Place, Timestamp>,
 ) -> Result<(BTreeMap<AlarmKey, Vec<Transition>>, Option<Timestamp>)> {
     let (mut transitions, mut as_of) = (BTreeMap::new(), None);
-    for (region, read) in alarms_read {
-        let of_region = desired.streams.iter().filter(|m| m.arn.region() == region);
-        let needs: Vec<Need> = of_region
+    for (place, read) in alarms_read {
+        let of_place = desired.streams.iter().filter(|m| m.place == *place);
+        let needs: Vec<Need> = of_place
             .filter_map(|matched| {
                 let key = plan::key(matched);
                 let alarm = alarms.get(&key);
@@ -149,17 +154,17 @@ async fn transitions(
         if needs.is_empty() {
             continue;
         }
-        let port = context.ports(region)?.alarms;
+        let port = context.ports(place).alarms;
         let from = plan::history_from(memory, *read);
         let changes = shared
             .watch
-            .changes(&*port, region, &desired.prefix, from, &needs, *read)
+            .changes(&*port, place, &desired.prefix, from, &needs, *read)
             .await?;
         as_of = as_of.into_iter().chain([changes.read]).min();
         let keyed = changes
             .of
             .into_iter()
-            .map(|(alarm, of)| ((region.clone(), alarm), of));
+            .map(|(alarm, of)| ((place.clone(), alarm), of));
         transitions.extend(keyed);
     }
     Ok((transitions, as_of))
@@ -176,7 +181,7 @@ async fn tags(
         .collect();
     stream::iter(of_alarms)
         .map(|(arn, key)| async move {
-            let tags = context.ports(&key.0)?.alarms.tags(&arn).await?;
+            let tags = context.ports(&key.0).alarms.tags(&arn).await?;
             // An alarm that has gone meanwhile has no owner.
             Ok((key, tags.unwrap_or_default()))
         })

@@ -21,12 +21,15 @@ use super::{
 use crate::{
     alarms::{Level, Transition, episodes, history},
     api::{ArchivePolicy, Problem, Recording},
-    aws::alarms::{Actions, Alarm, NewAlarm},
+    aws::{
+        Place,
+        alarms::{Actions, Alarm, NewAlarm},
+    },
     owner::{self, Claim, Owner},
 };
 
-/// An alarm's region and name.
-pub type AlarmKey = (String, String);
+/// Where an alarm is, and its name.
+pub type AlarmKey = (Place, String);
 
 /// What is there.
 #[derive(Clone, Debug)]
@@ -100,8 +103,8 @@ pub enum Action {
     },
     /// Make an alarm, or overwrite it.
     PutAlarm {
-        /// Its region.
-        region: String,
+        /// Where it is.
+        place: Place,
         /// The alarm.
         alarm: Box<NewAlarm>,
         /// Whether there is none yet.
@@ -109,8 +112,8 @@ pub enum Action {
     },
     /// Set tags that an alarm lacks.
     TagAlarm {
-        /// Its region.
-        region: String,
+        /// Where it is.
+        place: Place,
         /// Its name.
         name: String,
         /// Its ARN.
@@ -120,8 +123,8 @@ pub enum Action {
     },
     /// Delete an alarm.
     DeleteAlarm {
-        /// Its region.
-        region: String,
+        /// Where it is.
+        place: Place,
         /// Its name.
         name: String,
     },
@@ -136,9 +139,9 @@ impl Action {
     /// The alarm that it changes.
     pub fn alarm(&self) -> Option<AlarmKey> {
         match self {
-            Self::PutAlarm { region, alarm, .. } => Some((region.clone(), alarm.name.clone())),
-            Self::TagAlarm { region, name, .. } | Self::DeleteAlarm { region, name } => {
-                Some((region.clone(), name.clone()))
+            Self::PutAlarm { place, alarm, .. } => Some((place.clone(), alarm.name.clone())),
+            Self::TagAlarm { place, name, .. } | Self::DeleteAlarm { place, name } => {
+                Some((place.clone(), name.clone()))
             }
             Self::Begin(..) | Self::Change { .. } => None,
         }
@@ -255,7 +258,7 @@ pub fn to_examine(policy: &ArchivePolicy, desired: &Desired, observed: &Observed
 
 /// The alarm of a stream.
 pub fn key(matched: &Matched) -> AlarmKey {
-    (matched.arn.region().to_owned(), matched.alarm.clone())
+    (matched.place.clone(), matched.alarm.clone())
 }
 
 /// From when on the history of most alarms is needed.
@@ -556,9 +559,9 @@ impl Planner<'_> {
 
     /// Makes the alarm, or puts it right. What others added to it stays.
     fn alarm(&self, matched: &Matched, alarm: Option<&Alarm>, mark: Mark) -> Group {
-        let (region, name) = key(matched);
+        let (place, name) = key(matched);
         let put = |actions, tags, new| Action::PutAlarm {
-            region: region.clone(),
+            place: place.clone(),
             alarm: Box::new(NewAlarm {
                 name: name.clone(),
                 description: describe(self.desired, matched, mark),
@@ -585,7 +588,7 @@ impl Planner<'_> {
                 lacks.map(|(key, value)| (key.clone(), value.clone())).collect();
             if !tags.is_empty() {
                 group.push(Action::TagAlarm {
-                    region,
+                    place,
                     name,
                     arn: alarm.arn.clone(),
                     tags,
@@ -617,8 +620,8 @@ impl Planner<'_> {
                 .get(key)
                 .is_some_and(|tags| self.desired.owner.claim(tags) == Claim::Ours);
             if ours && (all || self.deleted.is_none() && !needed.contains(key)) {
-                let (region, name) = key.clone();
-                self.plan.groups.push(vec![Action::DeleteAlarm { region, name }]);
+                let (place, name) = key.clone();
+                self.plan.groups.push(vec![Action::DeleteAlarm { place, name }]);
             }
         }
     }

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::{
     api::{ArchivePolicy, Cause, Phase, Recording, RecordingSpec, labels},
+    aws::{Place, Role},
+    grants::{Grants, Missing},
     names,
 };
 
@@ -102,6 +104,12 @@ pub fn make(policy: &ArchivePolicy, matched: &Matched, new: &New) -> Recording {
             stream_name: matched.arn.name().to_owned(),
             stream_arn: arn,
             region: matched.arn.region().to_owned(),
+            role_arn: matched.place.role.as_ref().map(|role| role.arn.clone()),
+            external_id: matched
+                .place
+                .role
+                .as_ref()
+                .and_then(|role| role.external_id.clone()),
             start: MicroTime(new.start),
             end: new.end.map(|(end, _)| MicroTime(end)),
             hold_at: new.hold_at.map(MicroTime),
@@ -182,6 +190,30 @@ fn reach(recording: &Recording) -> Option<Timestamp> {
     (bounded && answered).then_some(archived.max(slice))
 }
 
+/// Where a Recording's stream is.
+pub fn place(recording: &Recording) -> Place {
+    let spec = &recording.spec;
+    Place {
+        region: spec.region.clone(),
+        role: Role::of(spec.role_arn.as_ref(), spec.external_id.as_ref()),
+    }
+}
+
+/// Whether a Recording's namespace may read its stream and write where it goes. Names are taken from the ARN: it is what is
+/// archived.
+pub fn granted(recording: &Recording, grants: &Grants) -> Result<(), Missing> {
+    let (namespace, spec) = (recording.namespace().unwrap_or_default(), &recording.spec);
+    let name = spec.stream_arn.split('/').nth(1).unwrap_or_default();
+    grants.stream(&namespace, name, spec.role_arn.as_deref())?;
+    // Two names for one stream would be two answers.
+    grants.stream(&namespace, &spec.stream_name, spec.role_arn.as_deref())?;
+    grants.bucket(
+        &namespace,
+        &spec.destination.s3.bucket,
+        &spec.destination.s3.prefix,
+    )
+}
+
 /// Whether everything that can be done for a Recording is done.
 pub fn is_finished(recording: &Recording) -> bool {
     let phase = recording.status.as_ref().and_then(|status| status.phase);
@@ -208,6 +240,7 @@ mod tests {
         .unwrap();
         let matched = Matched {
             video_stream: "front-door-of-the-warehouse-at-the-harbour".into(),
+            place: Place::own("eu-west-1"),
             arn: "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/door/1551924009774"
                 .parse()
                 .unwrap(),

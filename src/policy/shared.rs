@@ -72,8 +72,8 @@ impl Shared {
         self.policy(namespace, name, |policy| {
             policy.written = policy.written.max(version)
         });
-        for (region, alarm) in alarms {
-            self.watch.doubt(&region, [alarm]);
+        for (place, alarm) in alarms {
+            self.watch.doubt(&place, [alarm]);
         }
     }
 

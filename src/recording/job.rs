@@ -130,6 +130,8 @@ pub fn job(
     let request = ArchiveRequest {
         version: VERSION,
         stream_arn: spec.stream_arn.clone(),
+        role_arn: spec.role_arn.clone(),
+        external_id: spec.external_id.clone(),
         recording: identity(recording),
         task: task.clone(),
         destination: spec.destination.clone(),

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     api::{ArchivePolicy, JobTemplate, Recording, labels},
     aws::{AwsError, streams::StreamStatus},
-    policy::checkpoint,
+    policy::{
+        checkpoint,
+        recording::{granted, place},
+    },
     runtime::{Context, Error, Result, error::chain},
 };
 
@@ -54,9 +57,18 @@ pub async fn seen(
         .as_ref()
         .map_or_else(|| recording.spec.job.clone(), |policy| policy.spec.job.clone());
     let finished = recording.status.as_ref().is_some_and(plan::is_final);
+    let deleting = recording.metadata.deletion_timestamp.is_some();
+    let namespace_terminating = deleting && is_terminating(context, &namespace).await?;
+    let goes = deleting && (namespace_terminating || plan::is_abandoned(recording));
+    let missing = granted(recording, &context.config.grants).err();
     let (stream, now) = if finished {
         // Nothing is decided from the stream any more.
         (Stream::Unknown("not asked".into()), context.stamp())
+    } else if let Some(missing) = missing {
+        if !goes {
+            return Err(missing.into());
+        }
+        (Stream::Unknown(missing.to_string()), context.stamp())
     } else {
         let asked = stream(context, shared, recording, cluster_now).await?;
         match (asked, context.clock.now()) {
@@ -68,7 +80,6 @@ pub async fn seen(
         }
     };
     let jobs = jobs(context, recording, &namespace, cluster_now).await?;
-    let deleting = recording.metadata.deletion_timestamp.is_some();
     let seen = Seen {
         now,
         cluster_now,
@@ -76,7 +87,7 @@ pub async fn seen(
         jobs,
         template: template_digits(&template, settings),
         checkpoint: checkpoint(recording, policy.as_ref()),
-        namespace_terminating: deleting && is_terminating(context, &namespace).await?,
+        namespace_terminating,
     };
     Ok((seen, template))
 }
@@ -124,7 +135,7 @@ async fn stream(
         return Ok(Ok(known));
     }
     let stream = match context
-        .ports(&spec.region)?
+        .ports(&place(recording))
         .streams
         .describe(&spec.stream_name)
         .await

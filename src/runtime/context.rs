@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Result, backoff::Backoff, events::Events, metrics::Metrics, server::Readiness};
+use super::{backoff::Backoff, events::Events, metrics::Metrics, server::Readiness};
 use crate::{
-    aws::{Calls, Ports, Regions},
+    aws::{Calls, Place, Ports, Regions},
     clock::AwsClock,
     config::Config,
 };
@@ -75,14 +75,9 @@ impl Context {
         }
     }
 
-    /// The ports of a region.
-    ///
-    /// # Errors
-    /// There is no such region for this process.
-    pub fn ports(&self, region: &str) -> Result<Ports> {
-        self.aws
-            .ports(region)
-            .ok_or_else(|| Error::Spec(format!("region {region} cannot be reached from here")))
+    /// The ports of a place.
+    pub fn ports(&self, place: &Place) -> Ports {
+        self.aws.ports(place)
     }
 
     /// The time for what people read, such as conditions: AWS's, before its first answer the node's. Decisions about footage

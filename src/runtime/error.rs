@@ -4,7 +4,10 @@ use std::{error::Error as StdError, fmt::Write, time::Duration};
 
 use kube::core::Status;
 
-use crate::aws::{AwsError, Kind};
+use crate::{
+    aws::{AwsError, Kind},
+    grants,
+};
 
 /// Why a pass failed. `Display` says what was done, on what, and what the other side answered; it never repeats its source.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum Error {
     /// A watch has not told yet of what was written.
     #[error("the watch of {0} objects is behind what was written")]
     Behind(String),
+    /// The administrator has not granted it; a person must change the object or the grants.
+    #[error(transparent)]
+    NotGranted(#[from] grants::Missing),
     /// The pass took too long.
     #[error("not done within {0:?}")]
     Deadline(Duration),
@@ -82,13 +88,18 @@ impl Error {
                 _ => Class::Transient,
             },
             Self::Unreachable { .. } | Self::Behind(_) | Self::Deadline(_) => Class::Transient,
-            Self::Spec(_) => Class::Person,
+            Self::Spec(_) | Self::NotGranted(_) => Class::Person,
         }
     }
 
     /// What failed and what to do, for a condition: the same each time the same thing fails.
     pub fn explain(&self) -> String {
         match self {
+            Self::Aws(e) if e.refuses_role() => format!(
+                "{}; the role's trust policy must allow sts:AssumeRole to the operator's identity (where it asks for an \
+                 sts:ExternalId: to that of spec.externalId), and the operator's IAM policy must allow sts:AssumeRole on the role",
+                e.stable()
+            ),
             Self::Aws(e) => match e.kind {
                 Kind::Denied => format!(
                     "{}; allow the IAM action {} to the operator",
@@ -102,6 +113,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Spec(_)
             | Self::Behind(_)
+            | Self::NotGranted(_)
             | Self::Deadline(_) => self.to_string(),
         }
     }
@@ -109,10 +121,12 @@ impl Error {
     /// One word of a closed set, for conditions and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Aws(e) if e.refuses_role() => "RoleRefused",
             Self::Aws(e) => e.kind.name(),
             Self::Refused { .. } => "KubernetesRefused",
             Self::Unreachable { .. } | Self::Behind(_) => "KubernetesUnreachable",
             Self::Spec(_) => "InvalidSpec",
+            Self::NotGranted(_) => "NotGranted",
             Self::Deadline(_) => "Timeout",
         }
     }

@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Context, lease::Leadership, server, telemetry};
+use super::{Context, error::chain, lease::Leadership, server, telemetry};
 use crate::{
-    aws::{Connection, Regions, Settings},
+    aws::{self, Connection, Regions, Settings},
     clock::{AwsClock, Clock, System},
     config::Config,
 };
@@ -126,6 +126,11 @@ async fn connect(config: Config) -> anyhow::Result<Context> {
             .context("the namespace kube-system has no UID: give --cluster-id")?,
     };
     let calls = connection.calls().clone();
+    let connection = if config.grants.have_roles() {
+        known(connection).await
+    } else {
+        connection
+    };
     Ok(Context::new(
         client,
         Regions::new(connection),
@@ -135,6 +140,21 @@ async fn connect(config: Config) -> anyhow::Result<Context> {
         &cluster_id,
         &region,
     ))
+}
+
+/// The connection, with its account: a role of the same account then shares its token buckets.
+async fn known(connection: Connection) -> Connection {
+    match aws::own_account(&connection).await {
+        Ok(Some(account)) => connection.of_account(account),
+        Ok(None) => connection,
+        Err(e) => {
+            warn!(
+                error = chain(&e),
+                "the operator's own account is not known; a role of it has call rates of its own until a restart"
+            );
+            connection
+        }
+    }
 }
 
 async fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {

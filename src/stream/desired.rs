@@ -10,6 +10,8 @@ use crate::{
         AdoptionPolicy, DefaultStorageTier, DeletionPolicy, ImageGenerationConfiguration, ManagementPolicy,
         NotificationConfiguration, VideoStream,
     },
+    aws::{Place, Role},
+    grants::{Grants, Missing},
     owner::Owner,
     runtime::{Error, Result},
 };
@@ -30,8 +32,8 @@ pub const DEFAULT_RETENTION: i32 = 24;
 pub struct Desired {
     /// The stream's name in AWS.
     pub name: String,
-    /// Its region.
-    pub region: String,
+    /// Where it is.
+    pub place: Place,
     /// Hours for which footage is kept. `None`: not managed.
     pub retention: Option<i32>,
     /// The media type. `None`: not managed.
@@ -112,7 +114,10 @@ impl Desired {
         };
         Ok(Self {
             name: spec.stream_name.clone().unwrap_or_else(|| object.name_any()),
-            region: region.into(),
+            place: Place {
+                region: region.into(),
+                role: Role::of(spec.role_arn.as_ref(), spec.external_id.as_ref()),
+            },
             retention: spec.data_retention_in_hours,
             media_type: spec.media_type.clone(),
             device_name: spec.device_name.clone(),
@@ -141,6 +146,27 @@ impl Desired {
     /// The object's namespace and name.
     pub fn key(&self) -> String {
         format!("{}/{}", self.owner.namespace, self.owner.name)
+    }
+
+    /// Whether the administrator lets the object's namespace use what it asks for.
+    ///
+    /// # Errors
+    /// Not: which grant is missing.
+    pub fn granted(&self, grants: &Grants) -> std::result::Result<(), Missing> {
+        let namespace = &self.owner.namespace;
+        let role = self.place.role.as_ref().map(|role| role.arn.as_str());
+        grants.stream(namespace, &self.name, role)?;
+        let images = self
+            .images
+            .as_ref()
+            .and_then(|images| images.destination_config.as_ref());
+        match images.and_then(|destination| destination.uri.strip_prefix("s3://")) {
+            Some(uri) => {
+                let (bucket, prefix) = uri.split_once('/').unwrap_or((uri, ""));
+                grants.bucket(namespace, bucket, prefix.trim_end_matches('/'))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every tag that the stream is to have.
@@ -182,7 +208,7 @@ mod tests {
     fn what_is_absent_is_not_managed_and_the_name_is_the_objects() {
         let desired = Desired::of(&object(serde_json::json!({})), "cluster", "eu-west-1").unwrap();
         assert_eq!(
-            (desired.name.as_str(), desired.region.as_str()),
+            (desired.name.as_str(), desired.place.region.as_str()),
             ("front-door", "eu-west-1")
         );
         assert_eq!((desired.retention, desired.media_type), (None, None));
@@ -197,7 +223,7 @@ mod tests {
             ..Default::default()
         });
         assert_eq!(
-            Desired::of(&object, "c", "us-east-1").unwrap().region,
+            Desired::of(&object, "c", "us-east-1").unwrap().place.region,
             "eu-west-1"
         );
         object.spec.region = Some("us-east-1".into());

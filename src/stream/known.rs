@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
-    aws::{AwsError, Kind, Result, Streams, streams::Stream},
+    aws::{Kind, Place, Result, Streams, streams::Stream},
     runtime::backoff::jitter,
 };
 
@@ -30,7 +30,7 @@ const DENIED: SignedDuration = SignedDuration::from_mins(15);
 /// What is known.
 #[derive(Debug, Default)]
 pub struct Known {
-    regions: Mutex<HashMap<String, Arc<Region>>>,
+    regions: Mutex<HashMap<Place, Arc<Region>>>,
     /// By namespace and name.
     objects: Mutex<HashMap<String, Object>>,
 }
@@ -46,7 +46,7 @@ struct Object {
 
 type Tags = BTreeMap<String, String>;
 
-/// What is known of one region.
+/// What is known of one region of one account.
 #[derive(Debug, Default)]
 struct Region {
     /// Held while a listing is fetched: who comes meanwhile waits for it instead of fetching another.
@@ -83,11 +83,8 @@ fn older(at: Timestamp, age: SignedDuration, now: Timestamp) -> bool {
 }
 
 impl Known {
-    fn region(&self, region: &str) -> Arc<Region> {
-        locked(&self.regions)
-            .entry(region.to_owned())
-            .or_default()
-            .clone()
+    fn region(&self, place: &Place) -> Arc<Region> {
+        locked(&self.regions).entry(place.clone()).or_default().clone()
     }
 
     /// What is known of the stream of that name, no older than minutes. `now` is the node's time.
@@ -97,11 +94,11 @@ impl Known {
     pub async fn lookup(
         &self,
         streams: &dyn Streams,
-        region: &str,
+        place: &Place,
         name: &str,
         now: Timestamp,
     ) -> Result<Listed> {
-        let region = self.region(region);
+        let region = self.region(place);
         if let Some(answer) = locked(&region.state).answer(name, now) {
             return Ok(answer);
         }
@@ -119,9 +116,9 @@ impl Known {
                 }
                 (state.listed, state.denied) = (Some(now), None);
             }
-            Err(AwsError {
-                kind: Kind::Denied, ..
-            }) => locked(&region.state).denied = Some(now),
+            Err(error) if error.kind == Kind::Denied && !error.refuses_role() => {
+                locked(&region.state).denied = Some(now);
+            }
             Err(error) => return Err(error),
         }
         drop(fetching);
@@ -130,8 +127,8 @@ impl Known {
     }
 
     /// A look at the stream of that name has shown this.
-    pub fn saw(&self, region: &str, name: &str, stream: Option<&Stream>, now: Timestamp) {
-        let region = self.region(region);
+    pub fn saw(&self, place: &Place, name: &str, stream: Option<&Stream>, now: Timestamp) {
+        let region = self.region(place);
         let mut state = locked(&region.state);
         match stream {
             Some(stream) => state.streams.insert(name.to_owned(), (stream.clone(), now)),

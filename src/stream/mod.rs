@@ -95,6 +95,14 @@ async fn attempt(object: &VideoStream, context: &Context, known: &Known, pass: &
         desired.known_arn = known.made_lately(&desired.key(), context.clock.node().now());
     }
     let desired = &*pass.desired.insert(desired);
+    if let Err(missing) = desired.granted(&context.config.grants) {
+        if !desired.deleting {
+            return Err(missing.into());
+        }
+        // What may not be used may not be deleted, and must not keep the object.
+        pass.plan = Some(plan::Plan::let_go(Farewell::NotGranted));
+        return Ok(());
+    }
     let assumed = observe::assume(context, known, object, desired)
         .await?
         .map(|observed| {
@@ -117,7 +125,7 @@ async fn attempt(object: &VideoStream, context: &Context, known: &Known, pass: &
         apply::finalizer(context, object, FINALIZER, false).await?;
     }
     if let Step::Act(actions) = &plan.step {
-        let streams = context.ports(&desired.region)?.streams;
+        let streams = context.ports(&desired.place).streams;
         let stream = observed.stream.as_ref().map(|(stream, _)| stream);
         let (outcome, result) = act::act(&*streams, stream, actions).await;
         pass.outcome = outcome;
@@ -175,6 +183,10 @@ async fn tell(
         }
         Some(Step::LetGo(Farewell::RetainedForNeeds)) => {
             let note = "the stream stays: its footage is still needed, and its namespace, which is being deleted, does not wait";
+            context.events.trouble(&reference, "Retained", note).await;
+        }
+        Some(Step::LetGo(Farewell::NotGranted)) => {
+            let note = "the stream stays: the namespace may not use it, so nothing was asked of AWS";
             context.events.trouble(&reference, "Retained", note).await;
         }
         _ => {}

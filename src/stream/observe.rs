@@ -36,10 +36,10 @@ pub async fn assume(
     if desired.deleting || desired.suspend || !(new || settled && !known.due(&key, now, context.chance())) {
         return Ok(None);
     }
-    let streams = context.ports(&desired.region)?.streams;
+    let streams = context.ports(&desired.place).streams;
     Ok(
         match known
-            .lookup(&*streams, &desired.region, &desired.name, now)
+            .lookup(&*streams, &desired.place, &desired.name, now)
             .await?
         {
             Listed::There(stream) if settled && desired.known_arn.as_ref() == Some(&stream.arn) => {
@@ -88,10 +88,10 @@ pub async fn look(
     if desired.suspend {
         return Ok(observed);
     }
-    let streams = context.ports(&desired.region)?.streams;
+    let streams = context.ports(&desired.place).streams;
     let (key, now) = (desired.key(), context.clock.node().now());
     let described = streams.describe(&desired.name).await?;
-    known.saw(&desired.region, &desired.name, described.as_ref(), now);
+    known.saw(&desired.place, &desired.name, described.as_ref(), now);
     let Some(stream) = described else {
         return Ok(observed);
     };
@@ -103,7 +103,7 @@ pub async fn look(
     if let Claim::Another(owner) = desired.owner.claim(&tags)
         && owner.cluster == desired.owner.cluster
     {
-        observed.rival_lives = lives(context, &owner, desired).await?;
+        observed.rival_lives = lives(context, &owner, desired, &stream.arn).await?;
     }
     let manages = desired.management == ManagementPolicy::Manage;
     let drops = desired.deleting && desired.deletion == DeletionPolicy::Delete
@@ -146,7 +146,7 @@ async fn terminating(context: &Context, namespace: &str) -> Result<bool> {
 }
 
 /// Whether the VideoStream that tags name lives, and is still for this stream.
-async fn lives(context: &Context, owner: &Owner, desired: &Desired) -> Result<bool> {
+async fn lives(context: &Context, owner: &Owner, desired: &Desired, arn: &str) -> Result<bool> {
     let other = Api::<VideoStream>::namespaced(context.client.clone(), &owner.namespace)
         .get_opt(&owner.name)
         .await
@@ -155,10 +155,15 @@ async fn lives(context: &Context, owner: &Owner, desired: &Desired) -> Result<bo
             owner.namespace, owner.name
         )))?;
     let Some(other) = other else { return Ok(false) };
-    // One that contradicts itself lives all the same.
+    let account = arn.split(':').nth(4);
+    // One that contradicts itself lives all the same; so does one by which nobody knows in which account it is.
     Ok(
         Desired::of(&other, &context.cluster_id, &context.region).map_or(true, |other| {
-            (&other.name, &other.region) == (&desired.name, &desired.region)
+            (&other.name, &other.place.region) == (&desired.name, &desired.place.region)
+                && other
+                    .place
+                    .role
+                    .is_none_or(|role| Some(role.account()) == account)
         }),
     )
 }

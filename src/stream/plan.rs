@@ -109,6 +109,8 @@ pub enum Farewell {
     Gone,
     /// The stream was to be deleted, but its footage is needed and the namespace does not wait: it stays.
     RetainedForNeeds,
+    /// The namespace may not use the stream (any more): it stays, unasked.
+    NotGranted,
 }
 
 /// The whole answer.
@@ -127,6 +129,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Nothing is to be done, and the object may go.
+    pub fn let_go(farewell: Farewell) -> Self {
+        Self {
+            step: Step::LetGo(farewell),
+            finalizer: false,
+            held: None,
+            other_key: None,
+            replaced: None,
+        }
+    }
+
     /// Whether this may be decided by assumptions alone: nothing is to be done, or a stream is to be made, which AWS refuses
     /// where there is one.
     pub fn rests_on_assumptions(&self) -> bool {

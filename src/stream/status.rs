@@ -43,7 +43,7 @@ pub fn status(
     status.observed_generation = generation;
     if let Some(desired) = &pass.desired {
         status.stream_name = Some(desired.name.clone());
-        status.region = Some(desired.region.clone());
+        status.region = Some(desired.place.region.clone());
     }
     if let (Some(desired), Some(plan)) = (&pass.desired, &pass.plan) {
         values(&mut status, pass, desired, plan);
@@ -185,7 +185,7 @@ fn conditions(old: &VideoStreamStatus, pass: &Pass, generation: Option<i64>) -> 
         Step::Blocked(Blocked::NothingToObserve) => {
             let text = format!(
                 "there is no stream {} in {}, and spec.managementPolicy is Observe: make the stream, or set Manage",
-                desired.name, desired.region
+                desired.name, desired.place.region
             );
             not_ready(&[STALLED], "StreamNotFound", &text)
         }

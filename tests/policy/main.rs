@@ -10,13 +10,16 @@ use jiff::SignedDuration;
 use kvs_operator::{
     api::labels,
     aws::{
-        Alarms,
+        Alarms, Role,
         alarms::{Actions, NewAlarm},
     },
 };
 use serde_json::json;
 
-use self::site::Site;
+use self::{
+    site::Site,
+    support::{EXTERNAL_ID, Fixture, ROLE},
+};
 
 #[tokio::test]
 async fn an_alarm_is_made_and_then_nothing_is_written_any_more() {
@@ -293,5 +296,66 @@ async fn changed_tags_of_an_alarm_are_put_right_within_six_hours() {
     assert!(
         site.calls("cloudwatch:ListTagsForResource") <= 4,
         "and that costs next to nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_of_another_account_has_its_alarm_there() {
+    let grants = json!([
+        { "namespaces": ["site"], "streams": ["*"], "buckets": ["bucket"] },
+        { "namespaces": ["site"], "streams": ["*"], "roles": [ROLE] },
+    ]);
+    let site = Site::on(Fixture::granting(grants).await);
+    // The same name in both accounts.
+    site.fixture.kubernetes.create(
+        "videostreams",
+        json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
+                "metadata": { "name": "theirs", "namespace": "site", "labels": { "record": "yes" } },
+                "spec": { "streamName": "door", "roleArn": ROLE, "externalId": EXTERNAL_ID },
+                "status": { "streamARN": "arn:aws:kinesisvideo:eu-west-1:210987654321:stream/door/1780000000000",
+                            "streamName": "door", "region": "eu-west-1", "dataRetentionInHours": 24 } }),
+    );
+    site.pass().await.unwrap();
+    assert_eq!(site.ready(), ("Watching".into(), "True".into()));
+    let role = Role {
+        arn: ROLE.into(),
+        external_id: Some(EXTERNAL_ID.into()),
+    };
+    let theirs = kvs_operator::aws::alarms::Sdk::new(&site.fixture.connection.by_role(&role));
+    let [their] = &theirs.describe("kvs-operator/site/all/").await.unwrap()[..] else {
+        panic!("one alarm")
+    };
+    let our = site.alarm().await;
+    assert!(their.arn.contains(":210987654321:alarm:") && our.arn.contains(":123456789012:alarm:"));
+    assert_ne!(their.name, our.name);
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_neither_watched_nor_written() {
+    let grants = json!([{ "namespaces": ["site"], "streams": ["gate"], "buckets": ["bucket"] }]);
+    let site = Site::on(Fixture::granting(grants).await);
+    site.camera("gate");
+    site.pass().await.unwrap();
+    let status = site.status();
+    assert_eq!(
+        (&*status.problems[0].stream, &*status.problems[0].reason),
+        ("door", "NotGranted")
+    );
+    assert!(
+        site.alarm().await.name.contains("/gate-"),
+        "only what is granted has an alarm"
+    );
+
+    site.edit(json!({ "spec": { "destination": { "s3": { "bucket": "elsewhere" } } } }));
+    let before = site.changes();
+    assert!(site.pass().await.is_err());
+    assert_eq!(site.ready(), ("NotGranted".into(), "False".into()));
+    assert_eq!(site.changes(), before);
+    site.delete();
+    site.pass().await.unwrap();
+    site.pass().await.unwrap();
+    assert!(
+        site.alarms().await.is_empty(),
+        "its own alarms are cleared up all the same"
     );
 }

@@ -97,7 +97,10 @@ impl Site {
     }
 
     async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
-        let fixture = Fixture::with(wrap).await;
+        Self::on(Fixture::with(wrap).await)
+    }
+
+    pub fn on(fixture: Fixture) -> Self {
         let aws = Sdk::new(&fixture.connection);
         let shared = Shared::new(&fixture.context, Arc::default());
         let site = Self { fixture, aws, shared };

@@ -11,12 +11,18 @@ use kube::ResourceExt;
 use kvs_operator::{
     api::Phase,
     archiver::request::Task,
-    aws::{Streams, streams::Sdk},
+    aws::{
+        Role, Streams,
+        streams::{NewStream, Sdk},
+    },
     runtime::Next,
 };
 use serde_json::json;
 
-use self::site::{JOBS, POLICIES, Site};
+use self::{
+    site::{JOBS, POLICIES, RECORDINGS, Site},
+    support::{EXTERNAL_ID, Fixture, ROLE},
+};
 
 const FINALIZER: &str = "kvs-operator.io/drain";
 
@@ -300,4 +306,64 @@ async fn a_stream_that_is_gone_ends_its_recordings() {
     site.advance(120);
     site.settle("r").await;
     site.job();
+}
+
+#[tokio::test]
+async fn what_is_not_granted_makes_no_job_and_can_be_given_up() {
+    for (grants, part) in [
+        (
+            json!([{ "namespaces": ["site"], "streams": ["*"] }]),
+            "into bucket footage",
+        ),
+        (
+            json!([{ "namespaces": ["site"], "streams": ["gate"], "buckets": ["*"] }]),
+            "use stream front-door",
+        ),
+    ] {
+        let site = Site::on(Fixture::granting(grants).await).await;
+        site.advance(700);
+        assert!(site.pass("r").await.is_err());
+        assert_eq!(site.jobs().len(), 0);
+        let (reason, message) = site.ready();
+        assert!(
+            reason == "NotGranted" && message.contains(part),
+            "{reason} {message}"
+        );
+        site.fixture.kubernetes.delete(RECORDINGS, "site", "r");
+        assert!(site.find("r").is_none(), "nothing holds what never began");
+    }
+}
+
+#[tokio::test]
+async fn a_job_gets_the_role_that_its_stream_is_reached_by() {
+    let grants =
+        json!([{ "namespaces": ["site"], "streams": ["*"], "roles": [ROLE], "buckets": ["footage"] }]);
+    let site = Site::on(Fixture::granting(grants).await).await;
+    let role = Role {
+        arn: ROLE.into(),
+        external_id: Some(EXTERNAL_ID.into()),
+    };
+    let theirs = Sdk::new(&site.fixture.connection.by_role(&role));
+    let stream = NewStream {
+        name: "front-door".into(),
+        data_retention_in_hours: 24,
+        media_type: None,
+        device_name: None,
+        kms_key_id: None,
+        tier: None,
+        tags: Default::default(),
+    };
+    let arn = theirs.create(&stream).await.unwrap();
+    site.advance(11);
+    site.edit(
+        "r",
+        json!({ "spec": { "streamARN": arn, "roleArn": ROLE, "externalId": EXTERNAL_ID } }),
+    );
+    site.advance(700);
+    site.settle("r").await;
+    let request = site.request(&site.job());
+    assert_eq!(
+        (request.role_arn.as_deref(), request.external_id.as_deref()),
+        (Some(ROLE), Some(EXTERNAL_ID))
+    );
 }

@@ -32,7 +32,10 @@ pub struct Site {
 impl Site {
     /// A stream, and the recording `r` of it that begins now and is a policy's.
     pub async fn new() -> Self {
-        let fixture = Fixture::new().await;
+        Self::on(Fixture::new().await).await
+    }
+
+    pub async fn on(fixture: Fixture) -> Self {
         let stream = NewStream {
             name: "front-door".into(),
             data_retention_in_hours: 24,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod failing;
+mod roles;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,7 +9,7 @@ use kvs_operator::{
         Call, Streams,
         streams::{NewStream, Sdk, Stream},
     },
-    runtime::{Error, Next},
+    runtime::{Context, Error, Next},
     stream::{Known, reconcile},
 };
 use serde_json::{Value, json};
@@ -72,6 +72,11 @@ impl Site {
         .await
     }
 
+    /// One pass with other settings.
+    pub async fn pass_in(&self, context: Context, name: &str) -> Result<Next, Error> {
+        reconcile(Arc::new(self.object(name)), Arc::new(context), self.known.clone()).await
+    }
+
     /// Passes, and AWS's time in between, until nothing more is to be done soon.
     pub async fn settle(&self, name: &str) {
         for _ in 0..20 {
@@ -96,10 +101,12 @@ impl Site {
 
     /// How often an operation was called with success.
     pub fn calls(&self, operation: &'static str) -> u64 {
-        let call = Call {
-            operation,
-            result: "ok",
-        };
+        self.results(operation, "ok")
+    }
+
+    /// How often an operation was called with that result.
+    pub fn results(&self, operation: &'static str, result: &'static str) -> u64 {
+        let call = Call { operation, result };
         self.fixture.calls.get(&call).map_or(0, |counter| counter.get())
     }
 

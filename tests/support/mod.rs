@@ -12,6 +12,7 @@ pub mod kubernetes;
 mod profile;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -22,9 +23,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kvs_operator::{
     api::Span,
-    aws::{Calls, Connection, Ports, Regions},
+    aws::{Calls, Connection, Place, Ports, Regions},
     clock::{AwsClock, Clock},
     config::Config,
+    grants::Grants,
     runtime::Context,
 };
 use kvs_sim::{
@@ -32,10 +34,17 @@ use kvs_sim::{
     world::{Settings, World},
 };
 
+use serde_json::Value;
+
 use self::kubernetes::Kubernetes;
 
 /// The region of everything.
 pub const REGION: &str = "eu-west-1";
+
+/// A role of another account, which asks for an external id.
+pub const ROLE: &str = "arn:aws:iam::210987654321:role/video/kvs-operator";
+/// The external id.
+pub const EXTERNAL_ID: &str = "ours-7";
 
 /// A clock that only the test moves; waiting takes no time and moves it.
 #[derive(Debug)]
@@ -99,11 +108,28 @@ impl Drop for Fixture {
 impl Fixture {
     /// Everything new; `wrap` may put something between the controllers and AWS.
     pub async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
+        Self::made(config(), Settings::default(), wrap).await
+    }
+
+    /// Everything new, and namespaces may use only what these grants say.
+    pub async fn granting(grants: Value) -> Self {
+        let settings = Settings {
+            external_ids: BTreeMap::from([(ROLE.to_owned(), EXTERNAL_ID.to_owned())]),
+            ..Settings::default()
+        };
+        let config = Config {
+            grants: grants.to_string().parse().unwrap(),
+            ..config()
+        };
+        Self::made(config, settings, |ports| ports).await
+    }
+
+    async fn made(config: Config, settings: Settings, wrap: impl FnOnce(Ports) -> Ports) -> Self {
         // Not at a whole second: what is written to Kubernetes is.
         let clock = Arc::new(Hand(AtomicI64::new(1_790_000_000_123)));
         let settings = Settings {
             behaviour: profile::behaviour(),
-            ..Settings::default()
+            ..settings
         };
         let sim = Services::open(World::new(clock.clone(), settings)).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -113,13 +139,14 @@ impl Fixture {
         let connection = Connection::to_simulator(&endpoint, REGION, aws_clock.clone());
         let calls = connection.calls().clone();
         let kubernetes = Kubernetes::default();
-        let regions = Regions::only(REGION, wrap(Ports::connect(&connection)));
+        let regions =
+            Regions::new(connection.clone()).with(Place::own(REGION), wrap(Ports::connect(&connection)));
         let context = Context::new(
             kubernetes.client(),
             regions,
             &calls,
             aws_clock,
-            config(),
+            config,
             "test-cluster",
             REGION,
         );
@@ -154,6 +181,7 @@ pub fn config() -> Config {
         aws_credentials_secret: None,
         aws_endpoint_url: None,
         aws_quota_factor: 1,
+        grants: Grants::default(),
         admin_listen: ([127, 0, 0, 1], 0).into(),
     }
 }

@@ -34,7 +34,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     events::Events,
-    http::{Request, Response, region},
+    http::{Request, Response, place},
     log::Log,
     metrics::Sample,
     sns::Sns,
@@ -99,7 +99,7 @@ impl CloudWatch {
     /// Answers a request.
     pub async fn handle(self: Arc<Self>, request: Request) -> Response {
         let perform = |headers: &HeaderMap, operation: &str, input: &Value| {
-            self.perform(&region(headers), operation, input)
+            self.perform(&place(headers), operation, input)
         };
         SERVICE.serve(request, perform).await
     }

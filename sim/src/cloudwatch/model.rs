@@ -9,7 +9,7 @@ use super::rule::Rule;
 use crate::{
     metrics::Metric,
     wire::{flag, float, int},
-    world::ACCOUNT,
+    world::Place,
 };
 
 /// A metric's dimension.
@@ -256,10 +256,10 @@ pub struct State {
     pub transitioned: Timestamp,
 }
 
-/// Where an alarm is: names are unique within a region.
+/// Where an alarm is: names are unique within a region of an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlarmId {
-    /// The region.
+    /// The region and account (`Place::key`).
     pub region: String,
     /// The name.
     pub name: String,
@@ -268,7 +268,8 @@ pub struct AlarmId {
 impl AlarmId {
     /// The alarm's ARN.
     pub fn arn(&self) -> String {
-        format!("arn:aws:cloudwatch:{}:{ACCOUNT}:alarm:{}", self.region, self.name)
+        let Place { region, account } = Place::of(&self.region);
+        format!("arn:aws:cloudwatch:{region}:{account}:alarm:{}", self.name)
     }
 
     /// The alarm that this one's rule calls by name or ARN.
@@ -279,12 +280,12 @@ impl AlarmId {
         })
     }
 
-    /// The alarm that an ARN names, if it is one of this account.
+    /// The alarm that an ARN names.
     pub fn from_arn(arn: &str) -> Option<Self> {
         let (region, rest) = arn.strip_prefix("arn:aws:cloudwatch:")?.split_once(':')?;
-        let name = rest.strip_prefix(ACCOUNT)?.strip_prefix(":alarm:")?;
+        let (account, name) = rest.split_once(":alarm:")?;
         Some(Self {
-            region: region.to_owned(),
+            region: Place::key(account, region),
             name: name.to_owned(),
         })
     }

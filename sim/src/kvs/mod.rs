@@ -115,7 +115,7 @@ impl Kvs {
     async fn answer(self: Arc<Self>, request: Request) -> ApiResult<Response> {
         self.sweep()?;
         let (head, body) = request.into_parts();
-        let region = http::region(&head.headers);
+        let region = http::place(&head.headers);
         let path = head.uri.path();
         let operation = Target::kvs(&head, &[]).operation.unwrap_or_default();
         let fault = head.extensions.get::<Fault>().cloned();
@@ -320,7 +320,7 @@ fn cut_after(body: Body, bytes: u64) -> Body {
 pub struct Call<'a> {
     /// The service.
     pub kvs: &'a Arc<Kvs>,
-    /// The region that it is signed for.
+    /// The region and account that it is signed for (`Place::key`).
     pub region: &'a str,
     /// Its Host header.
     pub host: Option<&'a HeaderValue>,

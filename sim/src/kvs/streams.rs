@@ -15,7 +15,7 @@ use super::{
     error::{ApiError, ApiResult},
     validate,
 };
-use crate::world::ACCOUNT;
+use crate::world::Place;
 
 /// How a request names a stream: by exactly one of the two.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,7 +46,7 @@ pub enum Status {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
-    /// Its region.
+    /// Its region and account (`Place::key`).
     pub region: String,
     /// Its name.
     pub name: String,
@@ -231,8 +231,9 @@ impl Streams {
 }
 
 /// The ARN of a stream that is created at a time (ms).
-pub fn arn(region: &str, name: &str, created: i64) -> String {
-    format!("arn:aws:kinesisvideo:{region}:{ACCOUNT}:stream/{name}/{created}")
+pub fn arn(place: &str, name: &str, created: i64) -> String {
+    let Place { region, account } = Place::of(place);
+    format!("arn:aws:kinesisvideo:{region}:{account}:stream/{name}/{created}")
 }
 
 /// Another version: 20 letters and digits that say nothing.

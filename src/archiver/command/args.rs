@@ -14,7 +14,7 @@ use crate::{
         error::{ArchiveError, Result},
         request::{ArchiveRequest, RecordingIdentity, Task, TimestampType, VERSION},
     },
-    aws::StreamArn,
+    aws::{Role, StreamArn},
 };
 
 /// What to archive, from where, and how.
@@ -77,6 +77,12 @@ pub struct ArchiveArgs {
     /// The stream's region. Default: as the AWS SDK finds it.
     #[arg(long)]
     pub region: Option<String>,
+    /// A role by which the stream is read, where it is in another account. S3 is called without it.
+    #[arg(long)]
+    role_arn: Option<String>,
+    /// The external id that the role asks for.
+    #[arg(long, requires = "role_arn")]
+    external_id: Option<String>,
     /// The recording's name: with the span, what makes this archive another than others of the stream.
     #[arg(long, default_value = "manual")]
     recording: String,
@@ -100,7 +106,9 @@ pub struct ArchiveArgs {
     pub spool: Option<PathBuf>,
     /// All of it as one JSON argument, as Jobs pass it.
     #[arg(long, hide = true, conflicts_with_all = ["stream", "from", "to", "bucket", "prefix", "bucket_region",
-        "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id", "tags", "object_lock_mode", "object_lock_days", "legal_hold", "by", "container", "clip_duration", "settle", "region", "recording", "sweep", "dry_run"])]
+        "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id", "tags", "object_lock_mode", "object_lock_days",
+        "legal_hold", "by", "container", "clip_duration", "settle", "region", "role_arn", "external_id", "recording",
+        "sweep", "dry_run"])]
     pub request: Option<String>,
     /// Where the report is left as well, if the file is there.
     #[arg(long, hide = true, default_value = "/dev/termination-log")]
@@ -145,6 +153,11 @@ impl ArchiveArgs {
     /// The stream's name or ARN.
     pub fn stream(&self) -> &str {
         self.stream.as_deref().unwrap_or_default()
+    }
+
+    /// The role by which the stream is read.
+    pub fn role(&self) -> Option<Role> {
+        Role::of(self.role_arn.as_ref(), self.external_id.as_ref())
     }
 
     /// The request for the first slice of the span.
@@ -193,6 +206,8 @@ impl ArchiveArgs {
         Ok(ArchiveRequest {
             version: VERSION,
             stream_arn: stream.to_string(),
+            role_arn: self.role_arn.clone(),
+            external_id: self.external_id.clone(),
             recording: RecordingIdentity {
                 namespace: String::new(),
                 name: self.recording.clone(),

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     aws::{
-        Connection, Settings, StreamArn,
+        Connection, Role, Settings, StreamArn,
         footage::{Footage, KinesisVideo},
         objects::Bucket,
     },
@@ -83,7 +83,8 @@ async fn archive(
             ArchiveError::Invalid(format!("--request is not a request that this version knows: {e}"))
         })?;
         let stream: StreamArn = parsed(&request.stream_arn)?;
-        let (footage, connection) = connect(Some(stream.region())).await;
+        let role = Role::of(request.role_arn.as_ref(), request.external_id.as_ref());
+        let (footage, connection) = connect(Some(stream.region()), role).await;
         let archiver = archiver(args, &request, &stream, footage, &connection, watcher)?;
         store.get_or_init(|| archiver.store.clone());
         return Ok(archiver.archive(&request).await);
@@ -123,7 +124,7 @@ async fn by_flags(
 ) -> Result<(ArchiveRequest, StreamArn, Archiver)> {
     let named: Option<StreamArn> = args.stream().parse().ok();
     let region = args.region.as_deref().or(named.as_ref().map(StreamArn::region));
-    let (footage, connection) = connect(region).await;
+    let (footage, connection) = connect(region, args.role()).await;
     let found = match &named {
         Some(arn) => footage.stream(arn).await?,
         None => footage.stream_named(args.stream()).await?,
@@ -138,13 +139,18 @@ fn parsed(arn: &str) -> Result<StreamArn> {
         .map_err(|e: crate::aws::NotAStreamArn| ArchiveError::Invalid(e.to_string()))
 }
 
-async fn connect(region: Option<&str>) -> (Arc<KinesisVideo>, Connection) {
+/// Kinesis Video Streams, by the role if there is one, and the connection for everything else.
+async fn connect(region: Option<&str>, role: Option<Role>) -> (Arc<KinesisVideo>, Connection) {
     let settings = Settings {
         region: region.map(Into::into),
         ..Settings::default()
     };
     let connection = Connection::load(&settings, AwsClock::new(Arc::new(System))).await;
-    (Arc::new(KinesisVideo::new(&connection)), connection)
+    let footage = match role {
+        Some(role) => KinesisVideo::new(&connection.by_role(&role)),
+        None => KinesisVideo::new(&connection),
+    };
+    (Arc::new(footage), connection)
 }
 
 fn archiver(

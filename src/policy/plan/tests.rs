@@ -71,7 +71,14 @@ impl World {
     }
 
     fn desired(&self) -> Desired {
-        Desired::of(&self.policy, &self.streams, "c-1", "kvs-operator").unwrap()
+        Desired::of(
+            &self.policy,
+            &self.streams,
+            "c-1",
+            "kvs-operator",
+            &crate::grants::Grants::default(),
+        )
+        .unwrap()
     }
 
     fn key(&self) -> AlarmKey {
@@ -115,8 +122,8 @@ impl World {
                             .insert(crate::api::labels::ENDED.into(), ended.name().into());
                     }
                 }
-                Action::PutAlarm { region, alarm, new } => {
-                    let key = (region, alarm.name.clone());
+                Action::PutAlarm { place, alarm, new } => {
+                    let key = (place, alarm.name.clone());
                     assert_eq!(new, !self.observed.alarms.contains_key(&key));
                     let old = self.observed.alarms.remove(&key);
                     let put = Alarm {
@@ -136,10 +143,10 @@ impl World {
                     self.observed.alarms.insert(key, put);
                 }
                 Action::TagAlarm {
-                    region, name, tags, ..
-                } => self.tags.entry((region, name)).or_default().extend(tags),
-                Action::DeleteAlarm { region, name } => {
-                    let key = (region, name);
+                    place, name, tags, ..
+                } => self.tags.entry((place, name)).or_default().extend(tags),
+                Action::DeleteAlarm { place, name } => {
+                    let key = (place, name);
                     self.tags.remove(&key);
                     self.observed.alarms.remove(&key).unwrap();
                 }

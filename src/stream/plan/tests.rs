@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::ConfigurationStatus;
+use crate::{api::ConfigurationStatus, aws::Place};
 
 const ARN: &str = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/front-door/1000000000000";
 
@@ -30,7 +30,7 @@ fn other() -> Owner {
 fn desired() -> Desired {
     Desired {
         name: "front-door".into(),
-        region: "eu-west-1".into(),
+        place: Place::own("eu-west-1"),
         retention: Some(24),
         media_type: None,
         device_name: None,

@@ -4,11 +4,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{active, annotate, change, create::Storage, update::required_version};
-use crate::kvs::{
-    Call,
-    error::{ApiError, ApiResult},
-    streams::{Stream, StreamRef},
-    validate,
+use crate::{
+    kvs::{
+        Call,
+        error::{ApiError, ApiResult},
+        streams::{Stream, StreamRef},
+        validate,
+    },
+    world::Place,
 };
 
 /// DescribeStreamStorageConfiguration.
@@ -128,7 +131,7 @@ fn check_images(configuration: &Value, region: &str) -> ApiResult<()> {
     )?;
     one_of(configuration, "Format", &["JPEG", "PNG"])?;
     uri(configuration)?;
-    if configuration["DestinationConfig"]["DestinationRegion"].as_str() != Some(region) {
+    if configuration["DestinationConfig"]["DestinationRegion"].as_str() != Some(Place::of(region).region) {
         return Err(ApiError::invalid(
             "DestinationRegion must be the stream's region.",
         ));

@@ -14,7 +14,7 @@ use crate::{
         streams::{Status, Stream, arn, new_version},
         validate,
     },
-    world::ACCOUNT,
+    world::Place,
 };
 
 /// The request.
@@ -85,7 +85,8 @@ pub fn run(call: &Call<'_>, input: Input) -> ApiResult<Value> {
         return Err(ApiError::too_many_streams());
     }
     let arn = arn(call.region, &name, now);
-    let key = format!("arn:aws:kms:{}:{ACCOUNT}:alias/aws/kinesisvideo", call.region);
+    let Place { region, account } = Place::of(call.region);
+    let key = format!("arn:aws:kms:{region}:{account}:alias/aws/kinesisvideo");
     let stream = Stream {
         region: call.region.to_owned(),
         name,
