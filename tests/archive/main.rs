@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod judge;
+mod memory;
 #[path = "../support/profile.rs"]
 mod profile;
 mod sim;

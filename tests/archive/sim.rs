@@ -38,7 +38,7 @@ pub struct Sim {
     pub endpoint: String,
     pub s3: s3::Client,
     pub bucket: String,
-    s3_endpoint: String,
+    pub s3_endpoint: String,
     clock: Arc<Ahead>,
     services: Arc<Services>,
     folder: tempfile::TempDir,

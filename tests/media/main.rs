@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // A test fails by panicking, its helpers too.
 mod footage;
+mod fuzz;
 mod judge;
 mod rewrap;
 
