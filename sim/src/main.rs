@@ -16,11 +16,19 @@ use kvs_sim::{
 
 const EXAMPLES: &str = "\
 Examples:
-  kvs-sim serve --data DIR
-  export AWS_ENDPOINT_URL=http://127.0.0.1:4600
+  kvs-sim serve --data DIR --early-evaluation &
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4600 AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
   aws kinesisvideo create-stream --stream-name cam --data-retention-in-hours 24
   kvs-sim put video.mp4 --stream cam
-  curl $AWS_ENDPOINT_URL/_kvs-sim/      what else it offers: its ledger, faults on demand, ...";
+  range=\"TimestampRange={StartTimestamp=$(date -ud '-10 min' +%FT%TZ),EndTimestamp=$(date -u +%FT%TZ)}\"
+  aws kinesis-video-archived-media list-fragments --stream-name cam \\
+    --fragment-selector FragmentSelectorType=PRODUCER_TIMESTAMP,$range
+  aws kinesis-video-archived-media get-clip --stream-name cam \\
+    --clip-fragment-selector FragmentSelectorType=PRODUCER_TIMESTAMP,$range clip.mp4
+  curl $AWS_ENDPOINT_URL/_kvs-sim/      what else it offers: its ledger, faults on demand, ...
+
+docs/kvs-sim.md goes on from here, with an alarm.";
 
 /// Simulated AWS for video archives: Kinesis Video Streams with real media, CloudWatch alarms with their events, S3, on one endpoint.
 #[derive(Parser)]
