@@ -16,7 +16,7 @@ use kube::{Api, ResourceExt};
 use super::{
     Shared,
     desired::{self, Desired},
-    plan::{self, AlarmKey, Memory, Observed},
+    plan::{self, AlarmKey, Memory, Observed, Unread},
     recording,
 };
 use crate::{
@@ -78,10 +78,19 @@ pub async fn observe(
         .chain(of_recordings)
         .chain([Place::own(&*context.region)])
         .collect();
-    let (mut alarms, mut alarms_read) = (BTreeMap::new(), BTreeMap::new());
+    // A role that does not work must not stop what is recorded elsewhere; a policy that goes needs all of its places.
+    let stays = policy.metadata.deletion_timestamp.is_none() || namespace_terminating;
+    let spared = |place: &Place| stays && place.role.is_some();
+    let (mut alarms, mut alarms_read, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for place in places {
         let port = context.ports(&place).alarms;
-        let (found, read) = shared.watch.levels(&*port, &place, &desired.prefix).await?;
+        let (found, read) = match shared.watch.levels(&*port, &place, &desired.prefix).await {
+            Err(error) if spared(&place) => {
+                unread.insert(place, Unread::of(error.into()));
+                continue;
+            }
+            levels => levels?,
+        };
         let keyed = found
             .into_iter()
             .map(|alarm| ((place.clone(), alarm.name.clone()), alarm));
@@ -93,8 +102,20 @@ pub async fn observe(
     };
     let memory = plan::remember(policy, &recordings, now);
     // After the alarms: what the history says is at least as new.
-    let (transitions, transitions_read) =
-        transitions(context, shared, desired, &memory, &alarms, &alarms_read).await?;
+    let (mut transitions, mut transitions_read) = (BTreeMap::new(), None);
+    for (place, read) in &alarms_read {
+        match transitions_of(context, shared, desired, &memory, &alarms, place, *read).await {
+            Ok(Some((of_place, as_of))) => {
+                transitions.extend(of_place);
+                transitions_read = transitions_read.into_iter().chain([as_of]).min();
+            }
+            Ok(None) => {}
+            Err(error) if spared(place) => {
+                unread.insert(place.clone(), Unread::of(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let mut observed = Observed {
         now,
         alarms_read: alarms_read.into_values().min().unwrap_or(now),
@@ -102,6 +123,7 @@ pub async fn observe(
         alarms,
         tags: BTreeMap::new(),
         transitions,
+        unread,
         recordings,
         video_streams: video_streams.iter().map(|v| v.name_any()).collect(),
         namespace_terminating,
@@ -128,46 +150,40 @@ pub async fn observe(
     Ok((observed, memory))
 }
 
-/// The changes of state, and as of when they are known.
-async fn transitions(
+/// The changes of state in one place, and as of when they are known; nothing, where nobody needs them.
+async fn transitions_of(
     context: &Context,
     shared: &Shared,
     desired: &Desired,
     memory: &Memory,
     alarms: &BTreeMap<AlarmKey, Alarm>,
-    alarms_read: &BTreeMap<Place, Timestamp>,
-) -> Result<(BTreeMap<AlarmKey, Vec<Transition>>, Option<Timestamp>)> {
-    let (mut transitions, mut as_of) = (BTreeMap::new(), None);
-    for (place, read) in alarms_read {
-        let of_place = desired.streams.iter().filter(|m| m.place == *place);
-        let needs: Vec<Need> = of_place
-            .filter_map(|matched| {
-                let key = plan::key(matched);
-                let alarm = alarms.get(&key);
-                Some(Need {
-                    from: plan::history_of(desired, matched, alarm, memory)?,
-                    since: alarm.map(|alarm| alarm.since),
-                    alarm: key.1,
-                })
+    place: &Place,
+    read: Timestamp,
+) -> Result<Option<(BTreeMap<AlarmKey, Vec<Transition>>, Timestamp)>> {
+    let of_place = desired.streams.iter().filter(|m| m.place == *place);
+    let needs: Vec<Need> = of_place
+        .filter_map(|matched| {
+            let key = plan::key(matched);
+            let alarm = alarms.get(&key);
+            Some(Need {
+                from: plan::history_of(desired, matched, alarm, memory)?,
+                since: alarm.map(|alarm| alarm.since),
+                alarm: key.1,
             })
-            .collect();
-        if needs.is_empty() {
-            continue;
-        }
-        let port = context.ports(place).alarms;
-        let from = plan::history_from(memory, *read);
-        let changes = shared
-            .watch
-            .changes(&*port, place, &desired.prefix, from, &needs, *read)
-            .await?;
-        as_of = as_of.into_iter().chain([changes.read]).min();
-        let keyed = changes
-            .of
-            .into_iter()
-            .map(|(alarm, of)| ((place.clone(), alarm), of));
-        transitions.extend(keyed);
+        })
+        .collect();
+    if needs.is_empty() {
+        return Ok(None);
     }
-    Ok((transitions, as_of))
+    let port = context.ports(place).alarms;
+    let from = plan::history_from(memory, read);
+    let changes = shared
+        .watch
+        .changes(&*port, place, &desired.prefix, from, &needs, read)
+        .await?;
+    let keyed = changes.of.into_iter();
+    let keyed = keyed.map(|(alarm, of)| ((place.clone(), alarm), of));
+    Ok(Some((keyed.collect(), changes.read)))
 }
 
 async fn tags(

@@ -26,6 +26,7 @@ use crate::{
         alarms::{Actions, Alarm, NewAlarm},
     },
     owner::{self, Claim, Owner},
+    runtime::Error,
 };
 
 /// Where an alarm is, and its name.
@@ -46,12 +47,33 @@ pub struct Observed {
     pub tags: BTreeMap<AlarmKey, BTreeMap<String, String>>,
     /// The changes of state since the checkpoint, where there may be some.
     pub transitions: BTreeMap<AlarmKey, Vec<Transition>>,
+    /// Places of other accounts that could not be read, and why.
+    pub unread: BTreeMap<Place, Unread>,
     /// The Recordings that this policy made.
     pub recordings: Vec<Arc<Recording>>,
     /// The VideoStreams of the namespace, by name.
     pub video_streams: BTreeSet<String>,
     /// Whether the namespace is being deleted.
     pub namespace_terminating: bool,
+}
+
+/// Why a place could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// One word of a closed set.
+    pub reason: &'static str,
+    /// What failed and what to do.
+    pub message: String,
+}
+
+impl Unread {
+    /// What an error says.
+    pub fn of(error: Error) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.explain(),
+        }
+    }
 }
 
 /// What the status remembers.
@@ -359,6 +381,15 @@ impl Planner<'_> {
     /// A stream that the policy is for.
     fn stream(&mut self, matched: &Matched) {
         let (observed, key) = (self.observed, key(matched));
+        if let Some(unread) = observed.unread.get(&matched.place) {
+            let message = format!("its alarm cannot be read: {}", unread.message);
+            let of_stream = problem(&matched.video_stream, unread.reason, message);
+            self.plan.problems.push(of_stream);
+            // What happens meanwhile is found in the history afterwards.
+            let read = self.memory.checkpoint.or(self.memory.watching_since);
+            self.plan.waiting = self.plan.waiting.into_iter().chain(read).min();
+            return;
+        }
         let alarm = observed.alarms.get(&key);
         if let Some(other) = self.other_owner(&key) {
             self.plan.problems.push(problem(

@@ -359,3 +359,35 @@ async fn what_is_not_granted_is_neither_watched_nor_written() {
         "its own alarms are cleared up all the same"
     );
 }
+
+#[tokio::test]
+async fn a_role_that_is_refused_stops_nothing_elsewhere_and_loses_nothing() {
+    let grants = json!([
+        { "namespaces": ["site"], "streams": ["*"], "buckets": ["bucket"] },
+        { "namespaces": ["site"], "streams": ["*"], "roles": [ROLE] },
+    ]);
+    let site = Site::on(Fixture::granting(grants).await);
+    // Without the external id that the role asks for.
+    site.fixture.kubernetes.create(
+        "videostreams",
+        json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
+                "metadata": { "name": "theirs", "namespace": "site", "labels": { "record": "yes" } },
+                "spec": { "streamName": "door", "roleArn": ROLE },
+                "status": { "streamARN": "arn:aws:kinesisvideo:eu-west-1:210987654321:stream/door/1780000000000",
+                            "streamName": "door", "region": "eu-west-1", "dataRetentionInHours": 24 } }),
+    );
+    site.go(3, false, true).await;
+    site.go(5, true, true).await;
+    assert_eq!(site.recordings().len(), 1, "of the stream that can be reached");
+    let status = site.status();
+    let problem = &status.problems[0];
+    assert_eq!((&*problem.stream, &*problem.reason), ("theirs", "RoleRefused"));
+    assert!(problem.message.contains("trust policy"), "{}", problem.message);
+    let stays = status.history_through.unwrap();
+    site.go(30, false, true).await;
+    assert_eq!(
+        site.status().history_through.unwrap(),
+        stays,
+        "what happens there meanwhile is still to be read"
+    );
+}

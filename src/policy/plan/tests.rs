@@ -57,6 +57,7 @@ impl World {
             alarms: BTreeMap::new(),
             tags: BTreeMap::new(),
             transitions: BTreeMap::new(),
+            unread: BTreeMap::new(),
             recordings: vec![],
             video_streams: BTreeSet::new(),
             namespace_terminating: false,
