@@ -475,6 +475,26 @@ mod tests {
     }
 
     #[test]
+    fn how_objects_are_kept_reaches_the_archiver() {
+        let mut r = recording("r", at("01:00:00"));
+        r.spec.legal_hold = true;
+        r.spec.destination = serde_json::from_value(serde_json::json!({ "s3": {
+            "bucket": "bucket", "prefix": "north", "expectedBucketOwner": "111122223333", "storageClass": "GLACIER_IR",
+            "encryption": { "serverSideEncryption": "aws:kms", "kmsKeyId": "alias/north" }, "tags": { "team": "north" },
+            "objectLock": { "mode": "COMPLIANCE", "days": 30 },
+        }}))
+        .unwrap();
+        let job = made(&r, &slice("01:00:00", "01:10:00"));
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        let args = pod.containers[0].args.as_ref().unwrap();
+        let request: ArchiveRequest = serde_json::from_str(&args[2]).unwrap();
+        assert_eq!(
+            (request.destination, request.legal_hold),
+            (r.spec.destination, true)
+        );
+    }
+
+    #[test]
     fn the_pod_can_do_nothing_that_it_need_not() {
         let job = made(&recording("r", at("01:00:00")), &slice("01:00:00", "01:10:00"));
         let spec = job.spec.unwrap();

@@ -364,6 +364,13 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
     );
 
     let later = from + SignedDuration::from_hours(9);
+    let dry = run(later, &["--dry-run"]).await;
+    let preview: Preview = serde_json::from_slice(&dry.stdout).unwrap();
+    assert!(
+        preview.through > from && preview.through < later,
+        "the rest is not due: {preview:?}"
+    );
+    assert_eq!(preview.slices[0].from, from);
     let early = run(later, &[]).await;
     let told = report(&early);
     assert_eq!(

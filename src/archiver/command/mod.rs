@@ -48,16 +48,15 @@ pub async fn run(args: ArchiveArgs) -> ExitCode {
     let store = OnceLock::new();
     let report = tokio::select! {
         report = archive(&args, watcher.clone(), &store) => report.unwrap_or_else(|e| ArchiveReport::failed(&e)),
-        () = stopped() => {
-            if let Some(store) = store.get() {
-                Store::abandon(store).await;
-            }
-            ArchiveReport {
-                error: Some("stopped by a signal; run it again, and it goes on where it was".into()),
-                ..ArchiveReport::new(Outcome::TryAgain)
-            }
+        () = stopped() => ArchiveReport {
+            error: Some("stopped by a signal; run it again, and it goes on where it was".into()),
+            ..ArchiveReport::new(Outcome::TryAgain)
         },
     };
+    // What was dropped in the middle, by a signal or because something beside it failed.
+    if let Some(store) = store.get() {
+        Store::abandon(store).await;
+    }
     watcher.finished(&report);
     let line = report.line();
     // Nobody may be reading any more; the exit code says it too.
