@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{archiver::command::ArchiveArgs, config::Config, stream::import::Import};
+use crate::{
+    archive::verify::Verify, archiver::command::ArchiveArgs, config::Config, stream::import::Import,
+};
 
 /// Archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
 #[derive(Debug, Parser)]
@@ -27,6 +29,13 @@ pub enum Command {
     /// again; 2 invalid request; 3 integrity or conflict: something in S3 contradicts what should be there; 4 denied; 5
     /// losses under --fail-on-loss.
     Archive(Box<ArchiveArgs>),
+    /// Prove an archive from its documents: every object there and unchanged, every span covered, gaps and losses named.
+    ///
+    /// Needs s3:ListBucket and s3:GetObject; with s3:ListBucketVersions and s3:GetLifecycleConfiguration it also says why
+    /// something is missing. Recordings without a root are reported as open, and checked by their manifests.
+    ///
+    /// Exit codes: 0 proven; 1 try again; 2 invalid request; 3 not proven; 4 denied.
+    Verify(Box<Verify>),
     /// Print VideoStreams as YAML for the streams that an account has.
     ///
     /// They say what the streams are: applying them changes no stream, but the operator then adds its ownership tags.

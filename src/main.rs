@@ -4,7 +4,8 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use kvs_operator::{
-    api, archive,
+    api,
+    archive::{self, verify::Verify},
     archiver::{self, command::ArchiveArgs},
     caches::Caches,
     cli::{Cli, Command},
@@ -21,6 +22,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Controller(config) => controller(*config)?,
         Command::Archive(args) => return Ok(archive(*args)),
+        Command::Verify(args) => return Ok(verify(*args)),
         Command::Import(args) => import(args)?,
         Command::Crds => print_crds()?,
         Command::Schemas => print_schemas()?,
@@ -54,6 +56,11 @@ async fn controller(config: Config) -> anyhow::Result<()> {
 #[tokio::main]
 async fn archive(args: ArchiveArgs) -> ExitCode {
     archiver::command::run(args).await
+}
+
+#[tokio::main]
+async fn verify(args: Verify) -> ExitCode {
+    archive::verify::run(args).await
 }
 
 #[tokio::main]

@@ -242,6 +242,8 @@ pub struct Counts {
     pub lost: i64,
     /// Gaps in the camera's time.
     pub gaps: i64,
+    /// Fragments that were erased on purpose before they were archived: `kvs-operator erase` left a tombstone for them.
+    pub erased: i64,
 }
 
 /// The sweeps of a recording.

@@ -2,4 +2,10 @@
 //!
 //! May not: ask KVS or Kubernetes anything.
 
+pub mod catalogue;
+pub mod files;
+mod folder;
+mod place;
 pub mod schema;
+mod split;
+pub mod verify;

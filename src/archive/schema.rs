@@ -7,14 +7,16 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use crate::archiver::{
     manifest::{Manifest, Root},
     plan::Plan,
+    tombstone::Tombstone,
 };
 
 /// The documents' names, as the files in docs/schema/ have them, with their schemas (JSON Schema 2020-12).
-pub fn schemas() -> [(&'static str, Schema); 3] {
+pub fn schemas() -> [(&'static str, Schema); 4] {
     [
         ("plan", of::<Plan>()),
         ("manifest", of::<Manifest>()),
         ("recording", of::<Root>()),
+        ("tombstone", of::<Tombstone>()),
     ]
 }
 
@@ -45,6 +47,7 @@ pub fn check(key: &str, bytes: &[u8]) {
         {
             "recording"
         }
+        _ if key.contains("/erased/") => "tombstone",
         _ => return,
     };
     let document = serde_json::from_slice(bytes).unwrap();

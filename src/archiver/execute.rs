@@ -13,11 +13,12 @@ use super::{
     loss::Circumstances,
     manifest::{ArchivedObject, Entry, Fate, Manifest, Unread},
     part::{self, Part},
-    plan::{Chunk, Plan},
+    plan::{Chunk, Plan, VERSION},
     present::{Present, PresentPart},
     progress::Event,
     spool::Body,
     store::Document,
+    tombstone::Tombstone,
 };
 use crate::{
     api::Cause,
@@ -53,7 +54,9 @@ struct Wanted<'a> {
     chunk: &'a Chunk,
     /// Its first parts, where they are in S3, and their fragments.
     present: Vec<(PresentPart, &'a [Fragment])>,
-    /// The fragments that are not.
+    /// Fragments before the others that tombstones take, with their keys.
+    erased: Vec<(&'a Fragment, String)>,
+    /// The fragments that are not; tombstones may take some.
     rest: &'a [Fragment],
 }
 
@@ -77,7 +80,7 @@ impl Fetched<'_> {
     fn frames(&self) -> usize {
         let frames = self.delivered.iter().map(|(_, delivery)| match delivery {
             Delivery::Whole(media) => media.frames.len(),
-            Delivery::Raw(_) | Delivery::Unread(_) => 0,
+            Delivery::Raw(_) | Delivery::Unread(_) | Delivery::Erased(_) => 0,
         });
         frames.sum()
     }
@@ -118,6 +121,8 @@ impl Archiver {
         } else {
             Present::default()
         };
+        // The plan is in S3: whoever erases from now on sees it, and whoever erased before left a tombstone.
+        let erased = self.tombstones(assignment.layout).await?;
         let clock = self.clock.node().clone();
         let mut fetcher = Fetcher::new(
             self.footage.clone(),
@@ -129,7 +134,7 @@ impl Archiver {
         let mut before = None;
         for place in plan.chunks.iter().enumerate() {
             let wanted = self
-                .wanted(assignment, &plan, &present, &mut fetcher, place)
+                .wanted(assignment, &plan, (&present, &erased), &mut fetcher, place)
                 .await?;
             let ahead = before.as_ref().is_none_or(|before| self.fits(before, &wanted));
             if !ahead && let Some(before) = before.take() {
@@ -143,7 +148,7 @@ impl Archiver {
                     None => Ok(()),
                 }
             };
-            let fetch = async { Ok(self.fetch(&mut fetcher, wanted).await) };
+            let fetch = async { Ok(self.fetch(&mut fetcher, wanted, &erased).await) };
             let ((), fetched) = tokio::try_join!(put, fetch)?;
             before = Some(fetched?);
         }
@@ -169,7 +174,7 @@ impl Archiver {
         &self,
         assignment: &Assignment<'_>,
         plan: &Plan,
-        present: &Present,
+        (present, erased): (&Present, &Erased),
         fetcher: &mut Fetcher,
         (index, chunk): (usize, &'a Chunk),
     ) -> Result<Wanted<'a>> {
@@ -177,18 +182,20 @@ impl Archiver {
             index,
             chunk,
             present: Vec::new(),
+            erased: Vec::new(),
             rest: &chunk.fragments,
         };
-        while !wanted.rest.is_empty() {
+        while let Some((first, behind)) = wanted.rest.split_first() {
+            if let Some(tombstone) = erased.takes(first) {
+                wanted.erased.push((first, tombstone.into()));
+                wanted.rest = behind;
+                continue;
+            }
+            let until = wanted.rest.iter().position(|f| erased.takes(f).is_some());
+            let together = &wanted.rest[..until.unwrap_or(wanted.rest.len())];
             let place = (plan.work.piece(), index, wanted.present.len());
             let Some(part) = present
-                .part(
-                    &self.store,
-                    assignment.layout,
-                    assignment.stream,
-                    place,
-                    wanted.rest,
-                )
+                .part(&self.store, assignment.layout, assignment.stream, place, together)
                 .await?
             else {
                 break;
@@ -211,14 +218,28 @@ impl Archiver {
     }
 
     /// Fetches what is wanted of a chunk into the spool.
-    async fn fetch<'a>(&self, fetcher: &mut Fetcher, wanted: Wanted<'a>) -> Result<Fetched<'a>> {
+    async fn fetch<'a>(
+        &self,
+        fetcher: &mut Fetcher,
+        wanted: Wanted<'a>,
+        erased: &Erased,
+    ) -> Result<Fetched<'a>> {
         if !wanted.rest.is_empty() {
             self.spool.has_room(wanted.room())?;
         }
         let mut body = self.spool.body()?;
-        let deliveries = fetcher.fetch(wanted.rest, &mut body).await?;
+        let asked = wanted.rest.iter().filter(|f| erased.takes(f).is_none());
+        let asked: Vec<_> = asked.cloned().collect();
+        let mut deliveries = fetcher.fetch(&asked, &mut body).await?.into_iter();
+        let delivered = wanted.rest.iter().filter_map(|fragment| {
+            let delivery = match erased.takes(fragment) {
+                Some(tombstone) => Delivery::Erased(tombstone.into()),
+                None => deliveries.next()?,
+            };
+            Some((fragment.clone(), delivery))
+        });
         Ok(Fetched {
-            delivered: wanted.rest.iter().cloned().zip(deliveries).collect(),
+            delivered: delivered.collect(),
             wanted,
             body: Arc::new(body),
         })
@@ -238,11 +259,15 @@ impl Archiver {
                     index,
                     chunk,
                     present,
+                    erased,
                     ..
                 },
             delivered,
             body,
         } = fetched;
+        for (fragment, tombstone) in erased {
+            self.left_out(work, fragment.clone(), Fate::Erased(tombstone));
+        }
         let mut number = 0;
         for (part, fragments) in present {
             let fragments: Vec<_> = fragments.iter().collect();
@@ -259,16 +284,8 @@ impl Archiver {
             number += 1;
         }
         let (parts, missing) = part::parts(delivered, body.file())?;
-        for (fragment, why) in missing {
-            self.watcher.see(&Event::Done {
-                fragments: 1,
-                bytes: fragment.bytes,
-            });
-            work.entries.push(Entry {
-                fragment,
-                fate: Fate::Unread(why),
-                tags: Vec::new(),
-            });
+        for (fragment, fate) in missing {
+            self.left_out(work, fragment, fate);
         }
         let mut parts: VecDeque<_> = parts.into();
         while let Some(part) = parts.pop_front() {
@@ -340,6 +357,41 @@ impl Archiver {
         Ok(Ok((part, object)))
     }
 
+    /// Notes a fragment that goes into no file.
+    fn left_out(&self, work: &mut Work, fragment: Fragment, fate: Fate) {
+        self.watcher.see(&Event::Done {
+            fragments: 1,
+            bytes: fragment.bytes,
+        });
+        work.entries.push(Entry {
+            fragment,
+            fate,
+            tags: Vec::new(),
+        });
+    }
+
+    /// What was erased of the stream. A tombstone that cannot be understood is a conflict: its footage must not come back.
+    pub(super) async fn tombstones(&self, layout: &Layout) -> Result<Erased> {
+        let mut erased = Erased::default();
+        for object in self.store.list(&layout.tombstones(), "").await? {
+            let conflict = |why: String| ArchiveError::Conflict {
+                key: object.key.clone(),
+                why,
+            };
+            let Some(found) = self.store.document::<Tombstone>(&object.key).await? else {
+                return Err(conflict("it was listed and is gone".into()));
+            };
+            let version = found.content.version;
+            if version != VERSION {
+                return Err(conflict(format!(
+                    "it is of version {version}, this program knows version {VERSION}"
+                )));
+            }
+            erased.0.push((object.key, found.content));
+        }
+        Ok(erased)
+    }
+
     fn stored(&self, key: &str, bytes: u64, fragments: &[&Fragment], found: bool) {
         self.watcher.see(&Event::Stored { key, bytes, found });
         let listed = fragments.iter().map(|f| f.bytes).sum();
@@ -347,6 +399,18 @@ impl Archiver {
             fragments: fragments.len() as u64,
             bytes: listed,
         });
+    }
+}
+
+/// Tombstones by their keys.
+#[derive(Debug, Default)]
+pub(super) struct Erased(Vec<(String, Tombstone)>);
+
+impl Erased {
+    /// The key of a tombstone that takes this fragment.
+    pub(super) fn takes(&self, fragment: &Fragment) -> Option<&str> {
+        let found = self.0.iter().find(|(_, tombstone)| tombstone.takes(fragment));
+        found.map(|(key, _)| key.as_str())
     }
 }
 
@@ -373,9 +437,13 @@ impl Work {
 fn settle(work: &mut Work, fetcher: Fetcher, circumstances: &Circumstances) -> Result<()> {
     let (mut archived, mut open, mut denied) = (0u64, 0u64, None);
     for entry in &mut work.entries {
-        let Fate::Unread(why) = &entry.fate else {
-            archived += 1;
-            continue;
+        let why = match &entry.fate {
+            Fate::Unread(why) => why,
+            Fate::Erased(_) => continue,
+            Fate::Object(_) | Fate::Lost(_) => {
+                archived += 1;
+                continue;
+            }
         };
         match circumstances.lost(&entry.fragment, why, None) {
             Some(reason) => entry.fate = Fate::Lost(reason),
@@ -390,6 +458,7 @@ fn settle(work: &mut Work, fetcher: Fetcher, circumstances: &Circumstances) -> R
     let all_denied = work
         .entries
         .iter()
+        .filter(|e| !matches!(e.fate, Fate::Erased(_)))
         .all(|e| matches!(&e.fate, Fate::Unread(Unread { denied: true, .. })));
     match (denied, fetcher.into_failure()) {
         (Some(why), _) if all_denied => Err(ArchiveError::Denied(why.reason)),

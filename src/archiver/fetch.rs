@@ -47,6 +47,8 @@ pub enum Delivery {
     Raw(Range<u64>),
     /// It did not.
     Unread(Unread),
+    /// It was not asked for: this tombstone takes it.
+    Erased(String),
 }
 
 /// Fetches fragments of one stream, over all chunks of a piece of work.

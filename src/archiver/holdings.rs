@@ -52,6 +52,7 @@ impl Holdings {
         self.counts.fragments += counts.fragments;
         self.counts.bytes += counts.bytes;
         self.counts.lost += counts.lost;
+        self.counts.erased += counts.erased;
         for entry in &manifest.fragments {
             let number = &entry.fragment.number;
             let before = self.unread.remove(number);

@@ -43,6 +43,32 @@ pub enum File {
     LaterRoot(u32),
 }
 
+impl File {
+    /// Its name in its recording's folder.
+    pub fn name(self) -> String {
+        match self {
+            Self::Plan(piece) => format!("{}.plan.json", piece.name()),
+            Self::Manifest(piece) => format!("{}.manifest.json", piece.name()),
+            Self::Root => "recording.json".into(),
+            Self::LaterRoot(position) => format!("recording-{position:06}.json"),
+        }
+    }
+
+    /// What a name in a recording's folder stands for; `None`: nothing that this version writes.
+    pub fn named(name: &str) -> Option<Self> {
+        let file = if name == "recording.json" {
+            Self::Root
+        } else if let Some(position) = name.strip_prefix("recording-") {
+            Self::LaterRoot(position.strip_suffix(".json")?.parse().ok()?)
+        } else if let Some(piece) = name.strip_suffix(".plan.json") {
+            Self::Plan(Piece::named(piece)?)
+        } else {
+            Self::Manifest(Piece::named(name.strip_suffix(".manifest.json")?)?)
+        };
+        (file.name() == name).then_some(file)
+    }
+}
+
 impl Layout {
     /// The place of this recording of this stream under `prefix` (may be empty).
     pub fn new(prefix: &str, stream: &StreamArn, recording: &RecordingIdentity) -> Self {
@@ -58,31 +84,19 @@ impl Layout {
         format!("{}{}/", stream_folder(&self.prefix, &self.stream), self.recording)
     }
 
+    /// The folder of the stream's tombstones, with a slash at its end.
+    pub fn tombstones(&self) -> String {
+        super::tombstone::folder(&self.prefix, &self.stream)
+    }
+
     /// The key of a plan, a manifest or the root.
     pub fn key(&self, file: File) -> String {
-        let folder = self.folder();
-        match file {
-            File::Plan(piece) => format!("{folder}{}.plan.json", piece.name()),
-            File::Manifest(piece) => format!("{folder}{}.manifest.json", piece.name()),
-            File::Root => format!("{folder}recording.json"),
-            File::LaterRoot(position) => format!("{folder}recording-{position:06}.json"),
-        }
+        self.folder() + &file.name()
     }
 
     /// What a key of the folder stands for; `None`: nothing that this version writes.
     pub fn file(&self, key: &str) -> Option<File> {
-        let name = key.strip_prefix(&self.folder())?;
-        let file = if name == "recording.json" {
-            File::Root
-        } else if let Some(position) = name.strip_prefix("recording-") {
-            let file = File::LaterRoot(position.strip_suffix(".json")?.parse().ok()?);
-            return (self.key(file) == key).then_some(file);
-        } else if let Some(piece) = name.strip_suffix(".plan.json") {
-            File::Plan(Piece::named(piece)?)
-        } else {
-            File::Manifest(Piece::named(name.strip_suffix(".manifest.json")?)?)
-        };
-        Some(file)
+        File::named(key.strip_prefix(&self.folder())?)
     }
 
     /// The folder of the files of a day (UTC), with a slash at its end.
@@ -185,7 +199,7 @@ impl Piece {
 }
 
 /// A time in a key: UTC, without colons, to the millisecond.
-fn instant(time: Timestamp) -> String {
+pub fn instant(time: Timestamp) -> String {
     time.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
 }
 

@@ -118,6 +118,8 @@ pub enum Fate {
     Unread(Unread),
     /// It is lost, for this reason.
     Lost(String),
+    /// It was erased on purpose before it was archived: the key of the tombstone.
+    Erased(String),
 }
 
 /// Why a fragment could not be read.
@@ -210,6 +212,7 @@ impl Manifest {
                 Fate::Object(_) => counts.fragments += 1,
                 Fate::Unread(_) => counts.unread += 1,
                 Fate::Lost(_) => counts.lost += 1,
+                Fate::Erased(_) => counts.erased += 1,
             }
         }
         counts
@@ -226,7 +229,7 @@ impl Manifest {
                 what: entry.fragment.number.to_string(),
                 reason: reason.clone(),
             }),
-            Fate::Object(_) | Fate::Unread(_) => None,
+            Fate::Object(_) | Fate::Unread(_) | Fate::Erased(_) => None,
         });
         spans.chain(fragments)
     }
@@ -254,6 +257,7 @@ mod tests {
         for (fate, words) in [
             (Fate::Object(3), r#""object":3}"#),
             (Fate::Lost("expired".into()), r#""lost":"expired"}"#),
+            (Fate::Erased("t".into()), r#""erased":"t"}"#),
             (
                 Fate::Unread(Unread {
                     reason: "5000".into(),

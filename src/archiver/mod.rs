@@ -10,7 +10,7 @@ pub mod error;
 mod execute;
 mod fetch;
 pub mod gaps;
-mod holdings;
+pub mod holdings;
 pub mod keeping;
 pub mod keys;
 mod list;
@@ -31,6 +31,7 @@ pub mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+pub mod tombstone;
 
 use std::sync::Arc;
 

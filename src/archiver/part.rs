@@ -13,7 +13,7 @@ use super::{
     error::{ArchiveError, Result},
     fetch::Delivery,
     keys::fragment_set,
-    manifest::{Flag, PROGRAM, Unread},
+    manifest::{Fate, Flag, PROGRAM},
     media::{self, FILE_FRAMES, FileKind, Format, MediaError, Spool},
     spool::Output,
     store::metadata,
@@ -42,8 +42,8 @@ pub enum Part {
     },
 }
 
-/// A fragment that did not arrive, and why.
-pub type Missing = (Fragment, Unread);
+/// A fragment that goes into no file, and why.
+pub type Missing = (Fragment, Fate);
 
 /// What came, as parts: a codec change, a fragment that cannot be parsed, one that did not come and more frames than a file may
 /// have begin another.
@@ -77,7 +77,11 @@ pub fn parts(delivered: Vec<(Fragment, Delivery)>, spool: &File) -> Result<(Vec<
             }
             Delivery::Unread(why) => {
                 parts.extend(open.take().map(Part::from));
-                missing.push((fragment, why));
+                missing.push((fragment, Fate::Unread(why)));
+            }
+            Delivery::Erased(tombstone) => {
+                parts.extend(open.take().map(Part::from));
+                missing.push((fragment, Fate::Erased(tombstone)));
             }
         }
     }

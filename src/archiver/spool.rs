@@ -48,14 +48,18 @@ impl Spool {
 
     /// An empty file for media as they come. Its name is gone at once, so that nothing is left of it whatever happens.
     pub fn body(&self) -> Result<Body> {
-        let file = tempfile::tempfile_in(self.folder.path()).map_err(|source| ArchiveError::Spool {
-            path: self.folder.path().into(),
-            source,
-        })?;
         Ok(Body {
-            file,
+            file: self.unnamed()?,
             len: 0,
             folder: self.folder.path().into(),
+        })
+    }
+
+    /// An empty file for whatever is put together piece by piece. Its name is gone at once.
+    pub fn unnamed(&self) -> Result<File> {
+        tempfile::tempfile_in(self.folder.path()).map_err(|source| ArchiveError::Spool {
+            path: self.folder.path().into(),
+            source,
         })
     }
 

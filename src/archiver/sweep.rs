@@ -268,7 +268,16 @@ impl Archiver {
             self.clock.node().clone(),
             self.fragments_per_second,
         );
-        let (gone, open): (Vec<_>, Vec<_>) = holdings.unread.values().partition(|open| {
+        if holdings.unread.is_empty() {
+            return Ok(());
+        }
+        let tombstones = self.tombstones(assignment.layout).await?;
+        let (erased, unread): (Vec<_>, Vec<_>) = holdings
+            .unread
+            .values()
+            .partition(|open| tombstones.takes(&open.fragment).is_some());
+        new.extend(erased.into_iter().map(|open| open.fragment.clone()));
+        let (gone, open): (Vec<_>, Vec<_>) = unread.into_iter().partition(|open| {
             c.gone
                 || open
                     .fragment
@@ -303,7 +312,7 @@ impl Archiver {
                             });
                         }
                     }
-                    Delivery::Whole(_) | Delivery::Raw(_) => new.push(fragment.clone()),
+                    Delivery::Whole(_) | Delivery::Raw(_) | Delivery::Erased(_) => new.push(fragment.clone()),
                 }
             }
         }
@@ -346,7 +355,7 @@ impl Archiver {
     }
 }
 
-/// The fragments that a manifest names as archived or lost.
+/// The fragments that a manifest names as archived, erased or lost.
 fn settled(manifest: &Manifest) -> impl Iterator<Item = &FragmentNumber> {
     manifest
         .fragments

@@ -1,5 +1,6 @@
 //! The archiver on ports in memory: whatever happens on the way, every fragment ends in S3 exactly once.
 
+mod erased;
 mod once;
 mod reading;
 mod sweeps;
@@ -220,6 +221,9 @@ impl World {
                     Became::Unread(_) => {
                         verdict.unread.insert(number.clone());
                     }
+                    Became::Erased(_) => {
+                        assert!(verdict.erased.insert(number.clone()), "{number} is erased twice")
+                    }
                 }
             }
             for (object, numbers) in manifest.objects.iter().zip(inside) {
@@ -257,7 +261,8 @@ impl World {
             }
         }
         assert!(verdict.archived.is_disjoint(&verdict.lost));
-        verdict.unread = &(&verdict.unread - &verdict.archived) - &verdict.lost;
+        assert!(verdict.archived.is_disjoint(&verdict.erased));
+        verdict.unread = &(&(&verdict.unread - &verdict.archived) - &verdict.lost) - &verdict.erased;
         verdict
     }
 }
@@ -267,6 +272,7 @@ struct Verdict {
     archived: BTreeSet<FragmentNumber>,
     lost: BTreeSet<FragmentNumber>,
     unread: BTreeSet<FragmentNumber>,
+    erased: BTreeSet<FragmentNumber>,
     named: BTreeSet<String>,
 }
 

@@ -8,6 +8,7 @@ mod assume;
 mod budget;
 mod configuration;
 mod connect;
+pub mod contents;
 pub mod error;
 #[cfg(test)]
 pub mod fake;

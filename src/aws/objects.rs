@@ -146,10 +146,10 @@ pub trait Objects: Send + Sync + fmt::Debug {
 /// A bucket through the SDK.
 #[derive(Clone)]
 pub struct Bucket {
-    connection: Connection,
-    client: s3::Client,
-    bucket: String,
-    owner: Option<String>,
+    pub(super) connection: Connection,
+    pub(super) client: s3::Client,
+    pub(super) bucket: String,
+    pub(super) owner: Option<String>,
     sizes: Sizes,
     open: Open,
 }
@@ -185,7 +185,7 @@ impl Bucket {
         Self { sizes, ..self }
     }
 
-    fn on(&self, key: &str) -> String {
+    pub(super) fn on(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
     }
 }
@@ -423,15 +423,15 @@ fn length(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-fn size(length: Option<i64>) -> u64 {
+pub(super) fn size(length: Option<i64>) -> u64 {
     length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
-fn timestamp(time: aws_smithy_types::DateTime) -> Option<Timestamp> {
+pub(super) fn timestamp(time: aws_smithy_types::DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(time.to_millis().ok()?).ok()
 }
 
 /// The checksum of a whole object. A multipart one is of its parts (`…-3`) and says nothing about the whole.
-fn whole_sha256(text: Option<&str>) -> Option<Sha256> {
+pub(super) fn whole_sha256(text: Option<&str>) -> Option<Sha256> {
     base64::decode(text?).ok()?.try_into().ok()
 }

@@ -151,6 +151,7 @@ fn sum(a: Counts, b: Counts) -> Counts {
         unread: a.unread + b.unread,
         lost: a.lost + b.lost,
         gaps: a.gaps + b.gaps,
+        erased: a.erased + b.erased,
     }
 }
 

@@ -6,6 +6,7 @@ mod memory;
 #[path = "../support/profile.rs"]
 mod profile;
 mod sim;
+mod verify;
 
 use std::{collections::BTreeMap, process::Output};
 

@@ -63,6 +63,7 @@ fn together(all: ArchiveReport, next: ArchiveReport) -> ArchiveReport {
     counts.unread += more.unread;
     counts.lost += more.lost;
     counts.gaps += more.gaps;
+    counts.erased += more.erased;
     ArchiveReport {
         counts,
         losses,
