@@ -1,5 +1,7 @@
 //! Kubernetes Events: what happened to an object, for `kubectl describe`. Publishing never fails a pass.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
@@ -14,9 +16,16 @@ const NOTE: usize = 1024;
 /// The longest action that the API takes, in bytes.
 const ACTION: usize = 128;
 
+/// How many Events a recorder is used for. It remembers each for minutes, some 3 KB, to fold repeats; a fresh one begins anew.
+const REMEMBERED: usize = 1000;
+
 /// The one recorder of the process. It needs the rights create and patch on events.k8s.io/events.
 #[derive(Clone)]
-pub struct Events(Recorder);
+pub struct Events {
+    client: Client,
+    /// The recorder, and how many Events it was used for.
+    current: Arc<Mutex<(Recorder, usize)>>,
+}
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -27,7 +36,20 @@ impl std::fmt::Debug for Events {
 impl Events {
     /// A recorder that writes with this client.
     pub fn new(client: Client) -> Self {
-        Self(Recorder::new(client, Reporter::from("kvs-operator")))
+        let recorder = recorder(&client);
+        Self {
+            client,
+            current: Arc::new(Mutex::new((recorder, 0))),
+        }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 >= REMEMBERED {
+            *current = (recorder(&self.client), 0);
+        }
+        current.1 += 1;
+        current.0.clone()
     }
 
     /// Something was done: `note` says what, with old and new value. Every note is an Event of its own.
@@ -67,7 +89,7 @@ impl Events {
             action,
             secondary: None,
         };
-        if let Err(e) = self.0.publish(&event, object).await {
+        if let Err(e) = self.recorder().publish(&event, object).await {
             let name = object.name.as_deref().unwrap_or_default();
             warn!(
                 object = name,
@@ -77,6 +99,10 @@ impl Events {
             );
         }
     }
+}
+
+fn recorder(client: &Client) -> Recorder {
+    Recorder::new(client.clone(), Reporter::from("kvs-operator"))
 }
 
 /// At most so many bytes of a text, at a character's end.
@@ -102,5 +128,17 @@ mod tests {
         let short = cut(&long, 11);
         assert_eq!(short, "ääää…");
         assert!(short.len() <= 11);
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_has_a_bound() {
+        let nobody = tower::service_fn(|_: axum::http::Request<kube::client::Body>| async {
+            Err::<axum::http::Response<kube::client::Body>, _>(std::io::Error::other("nobody is there"))
+        });
+        let events = Events::new(Client::new(nobody, "default"));
+        for _ in 0..2 * REMEMBERED + 5 {
+            events.recorder();
+        }
+        assert_eq!(events.current.lock().unwrap().1, 5);
     }
 }

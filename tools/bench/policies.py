@@ -351,6 +351,8 @@ def main():
     kubernetes = Kubernetes("bench-policies", os.environ.get("CLUSTER_NUMBER", "5"))
     try:
         kubernetes.kubectl("create", "namespace", NAMESPACE)
+        # Without it no pod of a Job is made.
+        kubernetes.kubectl("-n", NAMESPACE, "create", "serviceaccount", "kvs-archiver")
         with tempfile.TemporaryDirectory(dir=scratch) as data:
             seed(kubernetes, data, scratch)
             parts = os.environ.get("PARTS", "settled storm").split()
