@@ -44,3 +44,41 @@ impl Pace {
         self.next = self.next.max(now).checked_add(cost).unwrap_or(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::fake::FakeClock;
+
+    #[tokio::test]
+    async fn no_more_than_the_share_is_asked_for() {
+        let begin: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let clock = FakeClock::at(begin);
+        let mut pace = Pace::new(clock.clone(), 100);
+        let mut asked = 0;
+        // Calls of any size, and work in between that takes its time: never ahead of the share.
+        for (fragments, busy_millis) in [
+            (100, 0),
+            (1, 0),
+            (60, 400),
+            (40, 0),
+            (100, 5000),
+            (100, 0),
+            (100, 0),
+        ] {
+            pace.wait(fragments).await;
+            let gone_by = clock.now().duration_since(begin).as_millis() as usize;
+            assert!(asked <= gone_by / 10, "{asked} in {gone_by} ms");
+            asked += fragments;
+            clock.set(clock.now() + SignedDuration::from_millis(busy_millis));
+        }
+        // Time that went by unused buys nothing: what was asked for last is still paid for first.
+        let before = clock.now();
+        pace.wait(1).await;
+        assert_eq!(clock.now().duration_since(before), SignedDuration::from_secs(1));
+        // A clock that was set back stops nothing for longer than a burst takes.
+        clock.set(begin);
+        pace.wait(1).await;
+        assert_eq!(clock.now().duration_since(begin), SignedDuration::from_secs(1));
+    }
+}
