@@ -191,6 +191,11 @@ async fn tell(
         }
         _ => {}
     }
+    if let Some(notice) = status::notice(new)
+        && status::notice(old).is_none()
+    {
+        context.events.trouble(&reference, "TierDoesNotPay", notice).await;
+    }
     // `Stalled` and what is held are told once, when they begin or change; progress is told by what is done.
     let bad = |status: &VideoStreamStatus| {
         let stands = condition::is_true(&status.conditions, condition::STALLED);

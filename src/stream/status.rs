@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{
-        ManagementPolicy, VideoStreamStatus,
+        DefaultStorageTier, ManagementPolicy, VideoStreamStatus,
         condition::{self, OWNED_BY_ANOTHER, READY, RECONCILING, STALLED, Say},
     },
     aws::streams::Stream,
@@ -50,7 +50,7 @@ pub fn status(
     }
     status.conditions = condition::set(
         &old.conditions,
-        &conditions(old, pass, generation),
+        &conditions(old, pass, notice(&status), generation),
         generation,
         now,
     );
@@ -83,6 +83,20 @@ fn values(status: &mut VideoStreamStatus, pass: &Pass, desired: &Desired, plan: 
     if pass.failed.is_none() && desired.management == ManagementPolicy::Manage {
         status.tag_keys = desired.tags.keys().cloned().collect();
     }
+}
+
+/// Hours that AWS charges for at least in the WARM tier: 30 days (AWS's announcement of the tier, January 2026).
+const WARM_PAYS_FROM: i32 = 720;
+
+/// What a person should know of a stream that is as the spec says.
+pub fn notice(status: &VideoStreamStatus) -> Option<String> {
+    let hours = status.data_retention_in_hours?;
+    let warm = status.default_storage_tier == Some(DefaultStorageTier::Warm);
+    (warm && hours < WARM_PAYS_FROM).then(|| {
+        format!(
+            "the WARM tier is charged for at least {WARM_PAYS_FROM} h and the stream keeps footage for {hours} h: HOT most likely costs less"
+        )
+    })
 }
 
 fn know(status: &mut VideoStreamStatus, stream: &Stream) {
@@ -123,7 +137,12 @@ fn not_ready(with: &[&'static str], reason: &'static str, message: &str) -> Vec<
 }
 
 /// `Ready` always; the others, which are bad news, only where they hold.
-fn conditions(old: &VideoStreamStatus, pass: &Pass, generation: Option<i64>) -> Vec<Say> {
+fn conditions(
+    old: &VideoStreamStatus,
+    pass: &Pass,
+    notice: Option<String>,
+    generation: Option<i64>,
+) -> Vec<Say> {
     if let Some(error) = &pass.failed {
         let (reason, message) = (error.reason(), error.explain());
         return match error.class() {
@@ -205,7 +224,11 @@ fn conditions(old: &VideoStreamStatus, pass: &Pass, generation: Option<i64>) -> 
                     "the stream is there; it is only observed",
                 )]
             }
-            None => vec![say(READY, true, "InSync", "the stream is as the spec says")],
+            None => {
+                let notice = notice.map(|notice| format!("; {notice}")).unwrap_or_default();
+                let text = format!("the stream is as the spec says{notice}");
+                vec![say(READY, true, "InSync", &text)]
+            }
         },
         Step::Suspended => not_ready(
             &[],

@@ -608,3 +608,33 @@ async fn every_failure_has_its_own_visible_state_and_class() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_tier_that_does_not_pay_is_told_once() {
+    let site = Site::new(json!({
+        "dataRetentionInHours": 168,
+        "streamStorageConfiguration": { "defaultStorageTier": "WARM" },
+    }))
+    .await;
+    site.settle("front-door").await;
+    site.is("front-door", "True", "InSync");
+    assert!(
+        site.message("front-door").contains("at least 720 h"),
+        "{}",
+        site.message("front-door")
+    );
+    for _ in 0..3 {
+        site.fixture.clock.advance(SignedDuration::from_hours(6));
+        site.settle("front-door").await;
+    }
+    let told = |site: &Site| site.reasons().iter().filter(|r| *r == "TierDoesNotPay").count();
+    assert_eq!(told(&site), 1);
+    site.edit("front-door", json!({ "spec": { "dataRetentionInHours": 720 } }));
+    site.settle("front-door").await;
+    assert!(
+        !site.message("front-door").contains("WARM"),
+        "{}",
+        site.message("front-door")
+    );
+    assert_eq!(told(&site), 1);
+}
