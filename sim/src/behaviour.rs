@@ -27,12 +27,25 @@ pub struct Behaviour {
     pub fragment_list_tags: TagNames,
     /// Whether the producer's tag AWS_KINESISVIDEO_END_OF_FRAGMENT is in what clients read.
     pub end_of_fragment_tag: bool,
-    /// GetClip's "100 MB", in bytes of fragments.
+    /// Whether ListFragments pays points for the pages after the first, too.
+    pub listing_next_pages_cost: bool,
+    /// GetClip's "100 MB", in bytes.
     pub clip_limit_bytes: u64,
+    /// What GetClip's "100 MB" is measured on.
+    pub clip_limit_of: ClipLimit,
+    /// What becomes of a gap between two fragments in GetClip's file.
+    pub clip_gaps: Gaps,
     /// Whether GetClip says how long its body is.
     pub clip_content_length: bool,
     /// Whether GetClip's file has other bytes each time, for the same footage.
     pub clip_bytes_vary: bool,
+    /// The error of GetClip and GetMedia where the stream's key may not be used.
+    pub key_denied_error: Denial,
+    /// How long (ms) after a stream's tags were changed (or it was made) conditions on them do not hold yet: calls that change
+    /// the stream are denied.
+    pub tag_conditions_late_millis: i64,
+    /// What comes of a second PutMedia on a stream.
+    pub second_connection: SecondConnection,
     /// How long (ms) after the end of a minute its metrics are published.
     pub metrics_late_millis: i64,
     /// What a metric has for a minute in which nothing happened.
@@ -80,6 +93,42 @@ pub enum BeforeHead {
     Empty,
 }
 
+/// See [`Behaviour::clip_limit_of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClipLimit {
+    /// The fragments, as ListFragments gives their sizes.
+    Fragments,
+    /// The file that is made of them.
+    Mp4,
+}
+
+/// See [`Behaviour::clip_gaps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gaps {
+    /// The file's time goes on as the producer's does.
+    Kept,
+    /// One fragment begins where the other ends.
+    Closed,
+}
+
+/// See [`Behaviour::key_denied_error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Denial {
+    /// NotAuthorizedException.
+    NotAuthorized,
+    /// AccessDeniedException.
+    AccessDenied,
+}
+
+/// See [`Behaviour::second_connection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecondConnection {
+    /// It gets ConnectionLimitExceededException, as the API reference says.
+    Refused,
+    /// It is accepted and ends the first, as the page on quotas says.
+    Replaces,
+}
+
 /// See [`Behaviour::fragment_list_order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -119,9 +168,15 @@ impl Default for Behaviour {
             fragment_list_order: Order::AsAsked,
             fragment_list_tags: TagNames::Short,
             end_of_fragment_tag: false,
+            listing_next_pages_cost: true,
             clip_limit_bytes: 100 << 20,
+            clip_limit_of: ClipLimit::Fragments,
+            clip_gaps: Gaps::Kept,
             clip_content_length: true,
             clip_bytes_vary: false,
+            key_denied_error: Denial::NotAuthorized,
+            tag_conditions_late_millis: 0,
+            second_connection: SecondConnection::Refused,
             metrics_late_millis: 0,
             idle_metrics: Idle::Missing,
             history_late_millis: 0,
@@ -164,9 +219,16 @@ impl Behaviour {
             fragment_list_order: Order::Shuffled,
             fragment_list_tags: TagNames::Side,
             end_of_fragment_tag: true,
+            listing_next_pages_cost: true,
             clip_limit_bytes: 100_000_000,
+            clip_limit_of: ClipLimit::Mp4,
+            clip_gaps: Gaps::Closed,
             clip_content_length: false,
             clip_bytes_vary: true,
+            key_denied_error: Denial::AccessDenied,
+            // A denial is for a person to mend, and programs wait for minutes before they ask again: to be tried by itself.
+            tag_conditions_late_millis: 0,
+            second_connection: SecondConnection::Replaces,
             metrics_late_millis: 240_000,
             idle_metrics: Idle::Zero,
             history_late_millis: 20_000,

@@ -5,6 +5,7 @@
 //! not a common bug.
 
 pub mod behaviour;
+pub mod bucket;
 pub mod calls;
 pub mod camera;
 pub mod clock;

@@ -334,3 +334,36 @@ async fn quotas_hold_where_they_are_on() {
         .ok("/describeStream", json!({ "StreamName": "cam" }))
         .await;
 }
+
+#[tokio::test]
+async fn a_listing_as_it_was_earlier_and_a_key_that_may_not_be_used() {
+    let (service, numbers) = with_footage().await;
+    let list = json!({ "StreamName": "cam", "FragmentSelector": { "FragmentSelectorType": "PRODUCER_TIMESTAMP",
+        "TimestampRange": { "StartTimestamp": 0.0, "EndTimestamp": 4e9 } } });
+    let rules = json!([
+        { "operation": "ListFragments", "times": 1, "fault": { "lag": { "millis": 3_600_000 } } },
+        { "operation": "GetMediaForFragmentList", "times": 1, "fault": { "keyDenied": {} } },
+        { "operation": "PutMedia", "times": 1, "fault": { "keyDenied": {} } },
+    ]);
+    assert_eq!(own(&service, "POST", "faults", rules).await.0, 200);
+    assert_eq!(
+        service.ok("/listFragments", list.clone()).await["Fragments"],
+        json!([])
+    );
+    let all = service.ok("/listFragments", list).await;
+    assert_eq!(all["Fragments"].as_array().unwrap().len(), numbers.len());
+    let get = json!({ "StreamName": "cam", "Fragments": numbers });
+    let (body, _) = read(&service, "/getMediaForFragmentList", get).await;
+    assert_eq!(
+        String::from_utf8_lossy(&body).matches("4500").count(),
+        numbers.len()
+    );
+    let before = service.ledger("cam").await.len();
+    let refused = service.put(&footage(), "cam", 1).await;
+    assert!(
+        refused.is_err() || service.ledger("cam").await.len() > before,
+        "refused, or sent again"
+    );
+    let wrong = json!({ "operation": "GetClip", "fault": { "lag": { "millis": 1 } } });
+    assert_eq!(own(&service, "POST", "faults", wrong).await.0, 400);
+}

@@ -1,13 +1,8 @@
 //! CloudWatch's quotas: calls a second for an account and region ("CloudWatch endpoints and quotas").
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use jiff::Timestamp;
 
-use crate::wire::Fault;
+use crate::{bucket::Buckets, wire::Fault};
 
 /// Calls a second.
 fn rate(operation: &str) -> f64 {
@@ -26,25 +21,18 @@ fn rate(operation: &str) -> f64 {
 /// What is left of this second's calls, by region and operation.
 #[derive(Debug, Default)]
 pub struct Quotas {
-    left: Mutex<HashMap<(String, String), (f64, Timestamp)>>,
+    left: Buckets<(String, String)>,
 }
 
 impl Quotas {
     /// Takes one call, or refuses it.
     pub fn take(&self, region: &str, operation: &str, now: Timestamp) -> Result<(), Fault> {
-        let rate = rate(operation);
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let (calls, at) = left
-            .entry((region.to_owned(), operation.to_owned()))
-            .or_insert((rate, now));
-        let seconds = now.duration_since(*at).as_secs_f64().max(0.0);
-        *calls = (*calls + seconds * rate).min(rate);
-        *at = now;
-        if *calls < 1.0 {
-            return Err(Fault::throttled());
+        let key = (region.to_owned(), operation.to_owned());
+        if self.left.take(key, rate(operation), 1.0, now.as_millisecond()) {
+            Ok(())
+        } else {
+            Err(Fault::throttled())
         }
-        *calls -= 1.0;
-        Ok(())
     }
 }
 

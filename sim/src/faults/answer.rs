@@ -52,8 +52,12 @@ pub async fn apply(
         Fault::Cut { bytes } => limited(perform.await, bytes, Some(End::Cut)),
         Fault::Stall { bytes } => limited(perform.await, bytes, Some(End::Stall)),
         Fault::Truncate { bytes } => limited(perform.await, bytes, None),
-        // GetMediaForFragmentList reads it off the request's extensions; the others are not about requests.
-        Fault::InBand { .. } | Fault::Twice {} | Fault::Missing {} => perform.await,
+        // The operations read them off the request's extensions; the last two are not about requests.
+        Fault::InBand { .. }
+        | Fault::Lag { .. }
+        | Fault::KeyDenied {}
+        | Fault::Twice {}
+        | Fault::Missing {} => perform.await,
     }
 }
 

@@ -94,6 +94,14 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fragment: Option<String>,
     },
+    /// ListFragments: the answer that it would have given so much earlier.
+    Lag {
+        /// By so many ms.
+        millis: u64,
+    },
+    /// The stream's key may not be used: PutMedia and GetMediaForFragmentList say 4500 for each fragment, GetClip and GetMedia
+    /// are denied.
+    KeyDenied {},
     /// What happens to an alarm is told twice.
     Twice {},
     /// What happens to an alarm is not told.
@@ -238,6 +246,9 @@ impl Rule {
         match (inside, &self.fault) {
             (None, Fault::Twice {} | Fault::Missing {}) => {
                 Err("twice and missing are for AlarmHistory and AlarmEvent".into())
+            }
+            (None, Fault::Lag { .. }) if self.operation.as_deref() != Some("ListFragments") => {
+                Err("lag is for ListFragments".into())
             }
             (None, _) | (Some(_), Fault::Delay { .. }) => Ok(()),
             (Some(Inside::AlarmHistory | Inside::AlarmEvent), Fault::Twice {} | Fault::Missing {}) => Ok(()),

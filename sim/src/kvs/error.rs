@@ -2,7 +2,10 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 
-use crate::http::{Body, Response};
+use crate::{
+    behaviour::Denial,
+    http::{Body, Response},
+};
 
 /// An error as the API answers it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +50,15 @@ impl ApiError {
     /// ResourceInUseException.
     pub fn in_use(message: impl Into<String>) -> Self {
         Self::new("ResourceInUseException", 400, message)
+    }
+
+    /// What the caller may not do.
+    pub fn denied(denial: Denial, message: impl Into<String>) -> Self {
+        let code = match denial {
+            Denial::NotAuthorized => "NotAuthorizedException",
+            Denial::AccessDenied => "AccessDeniedException",
+        };
+        Self::new(code, 401, message)
     }
 
     /// VersionMismatchException.

@@ -12,7 +12,6 @@ pub mod streams;
 pub mod validate;
 
 use std::{
-    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,12 +26,13 @@ use tokio_stream::StreamExt;
 use self::{
     archive::{fragment::Numbers, store::Store},
     error::{ApiError, ApiResult},
-    ingest::ledger::Ledger,
+    ingest::{connection::Connected, ledger::Ledger},
     publish::Publisher,
     quotas::Quotas,
     streams::{Stream, StreamRef, Streams},
 };
 use crate::{
+    behaviour::Denial,
     faults::{Fault, Target},
     http::{self, Body, Request, Response},
     world::World,
@@ -50,8 +50,8 @@ pub struct Kvs {
     ledger: Mutex<Ledger>,
     ledger_file: PathBuf,
     numbers: Mutex<Numbers>,
-    /// ARNs of the streams that a PutMedia is connected to.
-    connected: Mutex<HashSet<String>>,
+    /// The streams that a PutMedia is connected to.
+    connected: Mutex<Connected>,
     quotas: Quotas,
     metrics: Publisher,
     /// Where state is kept when nobody wants it kept.
@@ -124,7 +124,8 @@ impl Kvs {
                 Some(Fault::Cut { bytes }) => cut_after(body, bytes),
                 _ => body,
             };
-            return ingest::put_media::run(self, &region, &head.headers, body).await;
+            let denied = matches!(fault, Some(Fault::KeyDenied {}));
+            return ingest::put_media::run(self, &region, &head.headers, body, denied).await;
         }
         let body = Limited::new(body, MAX_REQUEST).collect().await;
         let body = body
@@ -137,6 +138,13 @@ impl Kvs {
             stream.as_ref().map(|s| s.arn.as_str()),
             self.now(),
         )?;
+        if let Some(stream) = &stream {
+            self.denied(path, stream, fault.as_ref())?;
+        }
+        let lag = match &fault {
+            Some(Fault::Lag { millis }) => i64::try_from(*millis).unwrap_or(i64::MAX),
+            _ => 0,
+        };
         let call = Call {
             kvs: &self,
             region: &region,
@@ -165,7 +173,7 @@ impl Kvs {
             "/updateNotificationConfiguration" => call.json(control::configuration::update_notification),
             "/describeMappedResourceConfiguration" => call.json(control::configuration::describe_mapped),
             "/listFragments" => self.clone().read(&call, "ListFragments", |call| {
-                call.json(|call, input| archive::list_fragments::run(call.kvs, call.region, input))
+                call.json(|call, input| archive::list_fragments::run(call.kvs, call.region, input, lag))
             }),
             "/getClip" => archive::get_clip::run(self.clone(), &region, call.input()?).await,
             "/getMedia" => self.clone().read(&call, "GetMedia", |call| {
@@ -176,6 +184,33 @@ impl Kvs {
             }),
             _ => Err(ApiError::unknown_operation(path)),
         }
+    }
+
+    /// What permissions would refuse: the use of the stream's key, by rule, and changes that a condition on tags is for, while
+    /// tags are new.
+    fn denied(&self, path: &str, stream: &Stream, fault: Option<&Fault>) -> ApiResult<()> {
+        let behaviour = self.world.behaviour();
+        if matches!(fault, Some(Fault::KeyDenied {})) && ["/getClip", "/getMedia"].contains(&path) {
+            return Err(ApiError::denied(
+                behaviour.key_denied_error,
+                "The stream's key may not be used.",
+            ));
+        }
+        let changes = [
+            "/updateStream",
+            "/updateDataRetention",
+            "/deleteStream",
+            "/updateStreamStorageConfiguration",
+            "/updateImageGenerationConfiguration",
+            "/updateNotificationConfiguration",
+        ];
+        let since = self.now().saturating_sub(stream.tagged);
+        if changes.contains(&path) && since < behaviour.tag_conditions_late_millis {
+            let message =
+                "No identity-based policy allows the action: the stream's tags do not fulfil its condition.";
+            return Err(ApiError::denied(Denial::AccessDenied, message));
+        }
+        Ok(())
     }
 
     /// The stream that a request names in any of the ways, if it is there.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::error::{ApiError, ApiResult};
+use crate::bucket::Buckets;
 
 /// Streams of an account and region.
 pub const STREAMS: usize = 10_000;
@@ -41,15 +42,8 @@ fn connections(operation: &str) -> usize {
 #[derive(Debug, Default)]
 pub struct Quotas {
     off: bool,
-    buckets: Mutex<HashMap<(String, String), Bucket>>,
+    buckets: Buckets<(String, String)>,
     open: Arc<Mutex<HashMap<(&'static str, String), usize>>>,
-}
-
-/// Refills at a rate, up to one second's worth.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    at: i64,
 }
 
 impl Quotas {
@@ -112,26 +106,13 @@ impl Quotas {
         if self.off {
             return Ok(());
         }
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full bucket is one that nobody knows.
-        buckets.retain(|_, bucket| now.abs_diff(bucket.at) < 2000);
-        let bucket = buckets
-            .entry((what.to_owned(), whose.to_owned()))
-            .or_insert(Bucket {
-                tokens: rate,
-                at: now,
-            });
-        let refill = now.saturating_sub(bucket.at).max(0) as f64 / 1000.0 * rate;
-        bucket.tokens = (bucket.tokens + refill).min(rate);
-        bucket.at = now;
-        // A call that costs more than a second's worth passes where nothing else was spent.
-        if bucket.tokens < cost.min(rate) {
-            return Err(ApiError::limit(format!(
-                "Rate exceeded: {rate} a second of {what} for {whose}."
-            )));
+        let key = (what.to_owned(), whose.to_owned());
+        if self.buckets.take(key, rate, cost, now) {
+            return Ok(());
         }
-        bucket.tokens -= cost;
-        Ok(())
+        Err(ApiError::limit(format!(
+            "Rate exceeded: {rate} a second of {what} for {whose}."
+        )))
     }
 }
 

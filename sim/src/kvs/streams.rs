@@ -66,6 +66,9 @@ pub struct Stream {
     pub tier: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// When they were last changed (ms).
+    #[serde(default)]
+    pub tagged: i64,
     /// As the client sent it.
     pub image_generation: Option<Value>,
     /// As the client sent it.

@@ -64,7 +64,9 @@ pub fn run(kvs: Arc<Kvs>, region: &str, input: Input, fault: Option<Fault>) -> A
         let mut throttle = Throttle::new(kvs.quotas.on());
         for number in numbers {
             let (bytes, frames) = match &broken {
-                Some((broken, code, message)) if *broken == number => (exception(&number, *code, message), 0),
+                Some((broken, code, message)) if broken.as_ref().is_none_or(|broken| *broken == number) => {
+                    (exception(&number, *code, message), 0)
+                }
                 _ => read(&kvs, &stream, &store, &number, behaviour.fragment_list_tags),
             };
             count(&kvs, &stream, bytes.len(), frames);
@@ -83,14 +85,19 @@ pub fn run(kvs: Arc<Kvs>, region: &str, input: Input, fault: Option<Fault>) -> A
     Ok(response)
 }
 
-/// The fragment of the request that a fault on demand breaks, with code and text.
-fn broken(fault: Fault, numbers: &[String]) -> Option<(String, u32, String)> {
+/// The fragment of the request that a fault on demand breaks (`None`: all of them), with code and text.
+fn broken(fault: Fault, numbers: &[String]) -> Option<(Option<String>, u32, String)> {
     match fault {
         Fault::InBand {
             code,
             message,
             fragment,
-        } => Some((fragment.or_else(|| numbers.first().cloned())?, code, message)),
+        } => Some((
+            Some(fragment.or_else(|| numbers.first().cloned())?),
+            code,
+            message,
+        )),
+        Fault::KeyDenied {} => Some((None, 4500, "The stream's key may not be used.".into())),
         _ => None,
     }
 }

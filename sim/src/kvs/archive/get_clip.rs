@@ -16,6 +16,7 @@ use super::{
     store::Store,
 };
 use crate::{
+    behaviour::{ClipLimit, Gaps},
     http::{Body, Response},
     kvs::{
         Kvs,
@@ -65,14 +66,18 @@ async fn clip(
             "No fragments found in the stream for the clip request.",
         ));
     }
-    let clip = clip::select(taken, behaviour.clip_limit_bytes);
+    let of_file = behaviour.clip_limit_of == ClipLimit::Mp4;
+    let limit = behaviour.clip_limit_bytes;
+    let clip = clip::select(taken, if of_file { u64::MAX } else { limit });
     kvs.quotas.metadata(&stream.arn, clip.len(), now)?;
     kvs.quotas.media(&stream.arn, clip.len(), now)?;
     kvs.measure(stream, "ArchivedFragmentsConsumed.Metadata", clip.len() as f64);
     kvs.measure(stream, "ArchivedFragmentsConsumed.Media", clip.len() as f64);
     let mark = behaviour.clip_bytes_vary.then(crate::kvs::streams::new_version);
     let (reading, media) = (store.clone(), tokio::task::spawn_blocking);
-    let file = media(move || make(&reading, &clip, mark.as_deref()))
+    let most = if of_file { limit } else { u64::MAX };
+    let gaps = behaviour.clip_gaps;
+    let file = media(move || make(&reading, &clip, mark.as_deref(), gaps, most))
         .await
         .map_err(ApiError::internal)??;
     let length = file.as_file().metadata()?.len();
@@ -115,7 +120,14 @@ fn check(selector: &Selector, stream: &Stream, now: i64) -> ApiResult<()> {
     Ok(())
 }
 
-fn make(store: &Store, clip: &[Meta], mark: Option<&str>) -> ApiResult<tempfile::NamedTempFile> {
+/// The file of a clip's fragments, or of as many of them as fit into so many bytes.
+fn make(
+    store: &Store,
+    clip: &[Meta],
+    mark: Option<&str>,
+    gaps: Gaps,
+    most: u64,
+) -> ApiResult<tempfile::NamedTempFile> {
     let mut parts = vec![];
     let mut headers = vec![];
     for meta in clip {
@@ -124,17 +136,27 @@ fn make(store: &Store, clip: &[Meta], mark: Option<&str>) -> ApiResult<tempfile:
             headers.push(mp4::header(&header)?);
             parts.push(mp4::Part {
                 producer: meta.producer,
+                length: meta.length,
                 header,
                 body,
             });
         }
     }
     clip::check_tracks(&headers)?;
-    match headers.first() {
-        Some(header) => mp4::make(&parts, header, mark),
-        None => Err(ApiError::not_found(
+    let Some(header) = headers.first() else {
+        return Err(ApiError::not_found(
             "No fragments found in the stream for the clip request.",
-        )),
+        ));
+    };
+    loop {
+        let file = mp4::make(&parts, header, mark, gaps)?;
+        let size = file.as_file().metadata()?.len();
+        if size <= most || parts.len() == 1 {
+            return Ok(file);
+        }
+        // As many as are likely to fit; at least one less, and at least one.
+        let fit = parts.len() as u64 * most / size;
+        parts.truncate((fit as usize).clamp(1, parts.len() - 1));
     }
 }
 

@@ -78,14 +78,16 @@ impl Selector {
     }
 }
 
-/// The operation. Fragments come in no useful order, over pages too, but in the same one for the same request.
-pub fn run(kvs: &Kvs, region: &str, input: Input) -> ApiResult<Value> {
+/// The operation, as it would have answered `lag` ms ago. Fragments come in no useful order, over pages too, but in the same one for the same request.
+pub fn run(kvs: &Kvs, region: &str, input: Input, lag: i64) -> ApiResult<Value> {
     let now = kvs.now();
     let (stream, store) = kvs.archive(region, &input.stream)?;
     let behaviour = kvs.world.behaviour();
     let count = validate::range("MaxResults", input.max_results, 1, 1000)?;
     let count = count.unwrap_or(behaviour.listing_default_results).max(1) as usize;
-    kvs.quotas.metadata(&stream.arn, count, now)?;
+    if input.next_token.is_none() || behaviour.listing_next_pages_cost {
+        kvs.quotas.metadata(&stream.arn, count, now)?;
+    }
     kvs.measure(&stream, "ArchivedFragmentsConsumed.Metadata", count as f64);
     let token = input
         .next_token
@@ -94,7 +96,7 @@ pub fn run(kvs: &Kvs, region: &str, input: Input) -> ApiResult<Value> {
         .transpose()?;
     let (selector, as_of, after) = match (token, input.fragment_selector) {
         (Some(token), _) => (token.selector, token.as_of, Some(token.after)),
-        (None, Some(selector)) => (selector, now, None),
+        (None, Some(selector)) => (selector, now.saturating_sub(lag), None),
         (None, None) => {
             return Err(ApiError::invalid(
                 "FragmentSelector must be given where NextToken is not.",

@@ -9,21 +9,32 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::clip::is_frame;
-use crate::kvs::{
-    error::{ApiError, ApiResult},
-    mkv::{
-        element,
-        header::Header,
-        ids,
-        reader::{Event, Reader},
+use crate::{
+    behaviour::Gaps,
+    kvs::{
+        error::{ApiError, ApiResult},
+        mkv::{
+            element,
+            header::Header,
+            ids,
+            reader::{Event, Reader},
+        },
     },
 };
+
+/// What is a gap between the last frame of a fragment and the next fragment, in ms.
+const GAP: i64 = 1000;
+
+/// How long a fragment's last frame is shown where the gap behind it is closed, in ms.
+const FRAME: i64 = 40;
 
 /// A fragment of a clip.
 #[derive(Debug)]
 pub struct Part {
     /// Its time on the producer's clock, in ms.
     pub producer: i64,
+    /// From there to its last frame, in ms.
+    pub length: i64,
     /// Its header.
     pub header: Vec<u8>,
     /// Its Cluster.
@@ -43,7 +54,7 @@ pub fn header(raw: &[u8]) -> ApiResult<Header> {
 }
 
 /// Makes the file. `mark` makes its bytes other ones, where given.
-pub fn make(parts: &[Part], header: &Header, mark: Option<&str>) -> ApiResult<NamedTempFile> {
+pub fn make(parts: &[Part], header: &Header, mark: Option<&str>, gaps: Gaps) -> ApiResult<NamedTempFile> {
     let file = tempfile::Builder::new().suffix(".mp4").tempfile()?;
     let mut command = Command::new("ffmpeg");
     command.args([
@@ -75,7 +86,7 @@ pub fn make(parts: &[Part], header: &Header, mark: Option<&str>) -> ApiResult<Na
             .unwrap_or_default()
     });
     let fed = match child.stdin.take() {
-        Some(stdin) => feed(stdin, parts, header),
+        Some(stdin) => feed(stdin, parts, header, gaps),
         None => Ok(()),
     };
     let status = child.wait()?;
@@ -92,14 +103,17 @@ pub fn make(parts: &[Part], header: &Header, mark: Option<&str>) -> ApiResult<Na
 }
 
 /// All fragments as one Matroska document, on the producer's clock from 0.
-fn feed(mut into: impl Write, parts: &[Part], header: &Header) -> ApiResult<()> {
+fn feed(mut into: impl Write, parts: &[Part], header: &Header, gaps: Gaps) -> ApiResult<()> {
     let Some(first) = parts.first() else { return Ok(()) };
     into.write_all(&first.header)?;
+    let (mut left_out, mut end) = (first.producer, first.producer);
     for part in parts {
-        let mut cluster = element::element(
-            ids::TIMESTAMP,
-            &(part.producer - first.producer).max(0).to_be_bytes(),
-        );
+        let gap = part.producer - end;
+        if gaps == Gaps::Closed && gap > GAP {
+            left_out += gap - FRAME;
+        }
+        end = part.producer.saturating_add(part.length);
+        let mut cluster = element::element(ids::TIMESTAMP, &(part.producer - left_out).max(0).to_be_bytes());
         let mut reader = Reader::default();
         for bytes in [&part.header, &part.body] {
             reader.push(bytes, jiff::Timestamp::UNIX_EPOCH);

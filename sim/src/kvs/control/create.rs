@@ -92,6 +92,7 @@ pub fn run(call: &Call<'_>, input: Input) -> ApiResult<Value> {
         name,
         arn: arn.clone(),
         created: now,
+        tagged: now,
         device_name: input.device_name,
         media_type: input.media_type,
         kms_key_id: input.kms_key_id.unwrap_or(key),

@@ -157,7 +157,9 @@ fn set(call: &Call<'_>, which: &StreamRef, tags: BTreeMap<String, String>) -> Ap
         return Err(ApiError::invalid("Tags must have at least one tag."));
     }
     validate::tags(&tags)?;
+    let now = call.kvs.now();
     annotate(call, which, |stream: &mut Stream| {
+        stream.tagged = now;
         stream.tags.extend(tags);
         if stream.tags.len() > validate::MAX_TAGS {
             Err(ApiError::too_many_tags())
@@ -172,7 +174,9 @@ fn remove(call: &Call<'_>, which: &StreamRef, name: &str, keys: &[String]) -> Ap
     if keys.is_empty() || keys.len() > validate::MAX_TAGS {
         return Err(ApiError::invalid(format!("{name} must have 1 to 50 keys.")));
     }
+    let now = call.kvs.now();
     annotate(call, which, |stream| {
+        stream.tagged = now;
         stream.tags.retain(|key, _| !keys.contains(key));
         Ok(())
     })?;

@@ -29,6 +29,8 @@ pub enum AckError {
     FramesMissing,
     /// More than 3 tracks.
     Tracks,
+    /// The stream's key may not be used.
+    KeyDenied,
     /// The simulator could not store it.
     Archival,
 }
@@ -49,6 +51,7 @@ impl AckError {
             Self::TrackNumber => (4010, "TRACK_NUMBER_MISMATCH"),
             Self::FramesMissing => (4011, "FRAMES_MISSING_FOR_TRACK"),
             Self::Tracks => (4012, "MORE_THAN_ALLOWED_TRACKS_FOUND"),
+            Self::KeyDenied => (4500, "KMS_KEY_ACCESS_DENIED"),
             Self::Archival => (5001, "ARCHIVAL_ERROR"),
         }
     }

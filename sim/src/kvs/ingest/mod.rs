@@ -2,5 +2,8 @@
 
 pub mod ack;
 pub mod assembler;
+pub mod connection;
 pub mod ledger;
+pub mod pace;
 pub mod put_media;
+pub mod session;
