@@ -81,6 +81,15 @@ async fn every_packet_comes_out_as_it_went_in() {
         read.extend(packets(document));
     }
     assert_eq!(read, in_ledger);
+
+    // What that cost is counted.
+    let calls = service.services.calls.all();
+    let media = &calls["GetMediaForFragmentList"];
+    let bytes: usize = documents.iter().map(|(_, document)| document.len()).sum();
+    assert_eq!(
+        (media.calls, media.bytes_out),
+        (documents.len() as u64, bytes as u64)
+    );
 }
 
 #[tokio::test]
