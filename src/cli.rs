@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    archive::verify::Verify, archiver::command::ArchiveArgs, config::Config, stream::import::Import,
+    archive::{find::Find, verify::Verify},
+    archiver::command::ArchiveArgs,
+    config::Config,
+    stream::import::Import,
 };
 
 /// Archives Amazon Kinesis Video Streams footage to S3: complete, once, soon, provable.
@@ -36,6 +39,10 @@ pub enum Command {
     ///
     /// Exit codes: 0 proven; 1 try again; 2 invalid request; 3 not proven; 4 denied.
     Verify(Box<Verify>),
+    /// Say which files of an archive hold the footage of a moment, and where in them; else what is nearest.
+    ///
+    /// Exit codes: 0 found; 1 no footage of then, or try again; 2 invalid request; 3 a document cannot be read; 4 denied.
+    Find(Box<Find>),
     /// Print VideoStreams as YAML for the streams that an account has.
     ///
     /// They say what the streams are: applying them changes no stream, but the operator then adds its ownership tags.

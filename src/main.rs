@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use clap::Parser;
 use kvs_operator::{
     api,
-    archive::{self, verify::Verify},
+    archive::{self, find::Find, verify::Verify},
     archiver::{self, command::ArchiveArgs},
     caches::Caches,
     cli::{Cli, Command},
@@ -22,6 +22,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Controller(config) => controller(*config)?,
         Command::Archive(args) => return Ok(archive(*args)),
+        Command::Find(args) => return Ok(find(*args)),
         Command::Verify(args) => return Ok(verify(*args)),
         Command::Import(args) => import(args)?,
         Command::Crds => print_crds()?,
@@ -56,6 +57,11 @@ async fn controller(config: Config) -> anyhow::Result<()> {
 #[tokio::main]
 async fn archive(args: ArchiveArgs) -> ExitCode {
     archiver::command::run(args).await
+}
+
+#[tokio::main]
+async fn find(args: Find) -> ExitCode {
+    archive::find::run(args).await
 }
 
 #[tokio::main]

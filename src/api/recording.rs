@@ -242,7 +242,7 @@ pub struct Counts {
     pub lost: i64,
     /// Gaps in the camera's time.
     pub gaps: i64,
-    /// Fragments that were erased on purpose before they were archived: `kvs-operator erase` left a tombstone for them.
+    /// Fragments that a tombstone in S3 takes: they were erased on purpose before they were archived.
     pub erased: i64,
 }
 

@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 pub mod files;
+pub mod find;
 mod folder;
 mod place;
 pub mod schema;

@@ -340,3 +340,80 @@ async fn glacier_delete_markers_and_lifecycle_are_named_as_such() {
         "{report}"
     );
 }
+
+/// The procedure of docs/archive.md: a tombstone, then the files; nothing comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_by_hand_is_known_as_erased_and_does_not_come_back() {
+    let sim = Sim::start().await;
+    let (from, to) = archived(&sim).await;
+    let keys = sim.keys(PREFIX).await;
+    let films: Vec<_> = keys.iter().filter(|k| k.contains("/stream=")).cloned().collect();
+    let folder = keys.iter().find(|k| k.contains("/_kvs/")).unwrap();
+    let folder = folder.rsplitn(3, '/').nth(2).unwrap();
+    let manifest = keys.iter().find(|k| k.ends_with(".manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&sim.object(manifest).await).unwrap();
+    let times = |field: &str| {
+        let fragments = manifest["fragments"].as_array().unwrap().iter();
+        fragments
+            .map(|f| f[field].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let begin = times("producer").into_iter().min().unwrap();
+    let fragments = times("number").len();
+    let objects: Vec<_> = films.iter().map(|key| serde_json::json!({"key": key})).collect();
+    let tombstone = serde_json::json!({
+        "version": 1, "program": "by hand", "streamARN": manifest["streamARN"],
+        "timestampType": "PRODUCER_TIMESTAMP", "from": begin, "to": "2100-01-01T00:00:00Z", "objects": objects,
+    });
+    let key = format!("{folder}/erased/by-hand.json");
+    write(&sim, &key, tombstone.to_string().into_bytes()).await;
+    for film in &films {
+        delete(&sim, film).await;
+    }
+    // The bucket keeps versions: a delete marker hides footage, and does not erase it.
+    let (code, report) = verify(&sim, &[]).await;
+    let left: Vec<_> = films.iter().map(|film| format!("notErased {film}")).collect();
+    assert_eq!((code, findings(&report)), (Some(3), left));
+    let versions = sim
+        .s3
+        .list_object_versions()
+        .bucket(&sim.bucket)
+        .prefix(format!("{PREFIX}/stream="));
+    let versions = versions.send().await.unwrap();
+    let markers = versions
+        .delete_markers()
+        .iter()
+        .map(|m| (m.key(), m.version_id()));
+    for (key, id) in versions
+        .versions()
+        .iter()
+        .map(|v| (v.key(), v.version_id()))
+        .chain(markers)
+    {
+        let delete = sim
+            .s3
+            .delete_object()
+            .bucket(&sim.bucket)
+            .set_key(key.map(Into::into));
+        delete.set_version_id(id.map(Into::into)).send().await.unwrap();
+    }
+    let (code, report) = verify(&sim, &[]).await;
+    assert_eq!((code, findings(&report)), (Some(0), vec![]), "{report}");
+    assert_eq!(
+        report["totals"]["erased"],
+        2 * fragments as u64,
+        "of both recordings"
+    );
+
+    for more in [
+        &["--recording", "one"][..],
+        &["--recording", "two", "--sweep"],
+        &["--recording", "three"],
+    ] {
+        archive(&sim, (&from, &to), more).await;
+    }
+    assert_eq!(sim.keys(&format!("{PREFIX}/stream=")).await, Vec::<String>::new());
+    let (code, report) = verify(&sim, &[]).await;
+    assert_eq!((code, findings(&report)), (Some(0), vec![]), "{report}");
+    assert_eq!(report["totals"]["erased"], 3 * fragments as u64);
+}

@@ -151,14 +151,10 @@ impl<'a> Verification<'a> {
         let (tombstones, keys) = self.archive.tombstones(stream).await?;
         for (tombstone, key) in tombstones.0.iter().zip(&keys) {
             for removed in &tombstone.objects {
-                if self
-                    .archive
-                    .contents
-                    .describe(&removed.key, None)
-                    .await?
-                    .is_some()
-                {
-                    let what = format!("the tombstone {key} took it, and it is still there: run erase again");
+                if self.is_left(&removed.key).await? {
+                    let what = format!(
+                        "the tombstone {key} took it, and it is still there: delete it in all its versions"
+                    );
                     report.add(Kind::NotErased, &removed.key, what);
                     named.keys.insert(short(&removed.key));
                 }
@@ -169,6 +165,16 @@ impl<'a> Verification<'a> {
             self.recording(&folder, &tombstones, named, report).await?;
         }
         Ok(())
+    }
+
+    /// Whether a file that a tombstone took is there, be it in an old version.
+    async fn is_left(&self, key: &str) -> Result<bool> {
+        let contents = &self.archive.contents;
+        match contents.versions(key).await {
+            Ok(versions) => Ok(versions.iter().any(|v| !v.delete_marker)),
+            Err(e) if e.kind == Failure::Denied => Ok(contents.describe(key, None).await?.is_some()),
+            Err(e) => Err(e.into()),
+        }
     }
 
     async fn recording(
@@ -313,7 +319,10 @@ impl<'a> Verification<'a> {
             }
             for fragment in &file.fragments {
                 if seen.sound && tombstones.takes(fragment).is_some() {
-                    let what = format!("fragment {} was to be erased: run erase again", fragment.number);
+                    let what = format!(
+                        "fragment {} was to be erased, and no tombstone names this file",
+                        fragment.number
+                    );
                     report.add(Kind::NotErased, &file.key, what);
                 }
             }
