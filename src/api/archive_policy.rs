@@ -185,6 +185,12 @@ pub struct RecordingRules {
     #[x_kube(validation = Rule::new("duration(self) <= duration('168h') && duration(self) >= duration('10m')")
         .message("recording.maxDuration: from 10m to 168h (7 days)"))]
     pub max_duration: Span,
+    /// For cameras that buffer footage and send it later: what the camera's own time puts into the recording belongs to it, if
+    /// KVS has it within so long after the end (at most 168h). The recording is complete only then. Absent: not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('168h') && duration(self) >= duration('1m')")
+        .message("recording.lateUploads: from 1m to 168h (7 days)"))]
+    pub late_uploads: Option<Span>,
 }
 
 impl Default for RecordingRules {
@@ -194,6 +200,7 @@ impl Default for RecordingRules {
             post_roll: default_post_roll(),
             merge_gap: default_merge_gap(),
             max_duration: default_max_duration(),
+            late_uploads: None,
         }
     }
 }

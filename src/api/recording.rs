@@ -38,6 +38,8 @@ use super::{Clip, Destination, JobTemplate, Span};
         .message("spec.end is set once: a recording that has ended cannot go on; make a new Recording for another span"),
     validation = Rule::new("!has(self.end) || self.start < self.end")
         .message("spec.end must be after spec.start"),
+    validation = Rule::new("has(self.lateUploads) == has(oldSelf.lateUploads)")
+        .message("spec.lateUploads is immutable, it cannot be added or removed"),
     validation = Rule::new("has(self.cause) == has(oldSelf.cause)")
         .message("spec.cause is immutable, it cannot be added or removed: what a recording is in S3 depends on it"),
     validation = Rule::new("has(self.roleArn) == has(oldSelf.roleArn) && has(self.externalId) == has(oldSelf.externalId)")
@@ -97,6 +99,11 @@ pub struct RecordingSpec {
     #[serde(default = "default_archive_every")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("spec.archiveEvery: at least 10s"))]
     pub archive_every: Span,
+    /// Footage of the window that the camera buffered and sent later belongs to it: fragments with producer times from 20 s
+    /// before `start` up to `end`, that KVS lists until so long after `end`. Absent: server time alone counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.lateUploads is immutable"))]
+    pub late_uploads: Option<Span>,
     /// Where the footage goes.
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.destination is immutable"))]
     pub destination: Destination,

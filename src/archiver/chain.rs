@@ -91,7 +91,8 @@ impl Archiver {
                     let found = folder.positions.entry(position).or_default();
                     (found.committed, found.last_modified) = (true, object.last_modified);
                 }
-                Some(File::Root | File::LaterRoot(_) | File::Plan(Piece::Slice(_))) | None => {}
+                Some(File::Root | File::LaterRoot(_) | File::Tags(_) | File::Plan(Piece::Slice(_)))
+                | None => {}
             }
         }
         Ok(folder)

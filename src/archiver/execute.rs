@@ -11,9 +11,13 @@ use super::{
     fetch::{Delivery, Fetcher},
     keys::{File, Layout},
     loss::Circumstances,
-    manifest::{ArchivedObject, Entry, Fate, Manifest, Unread},
+    manifest::{ArchivedObject, Entry, Fate, FragmentTags, Manifest, Unread},
     part::{self, Part},
+<<<<<<< HEAD
     plan::{Chunk, Plan, VERSION},
+=======
+    plan::{self, Chunk, Plan},
+>>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     present::{Present, PresentPart},
     progress::Event,
     spool::Body,
@@ -280,7 +284,7 @@ impl Archiver {
                 part: number as u32,
                 flags: part.flags,
             };
-            work.archived(object, fragments, Vec::new());
+            work.archived(object, fragments, part.tags);
             number += 1;
         }
         let (parts, missing) = part::parts(delivered, body.file())?;
@@ -333,6 +337,12 @@ impl Archiver {
         };
         let mut id = assignment.layout.footage_id(plan.work.piece(), index, number);
         fragments.iter().for_each(|f| id.add(&f.number));
+        let tags = part.tags();
+        if tags.iter().any(|tags| !tags.is_empty()) {
+            let version = plan::VERSION;
+            let key = assignment.layout.key(File::Tags(id.id()));
+            self.store.commit(key, FragmentTags { version, tags }).await?;
+        }
         let key = assignment
             .layout
             .footage(&id.id(), chunk.day(first), first, last, made.kind.extension());

@@ -41,6 +41,8 @@ pub enum File {
     /// The root of a recording that was closed again, by the closing at this position: footage was found behind the root
     /// before.
     LaterRoot(u32),
+    /// The producer's tags of the fragments in a file of footage: its metadata has no room for them.
+    Tags(FootageId),
 }
 
 impl File {
@@ -91,12 +93,40 @@ impl Layout {
 
     /// The key of a plan, a manifest or the root.
     pub fn key(&self, file: File) -> String {
+<<<<<<< HEAD
         self.folder() + &file.name()
+=======
+        let folder = self.folder();
+        match file {
+            File::Plan(piece) => format!("{folder}{}.plan.json", piece.name()),
+            File::Manifest(piece) => format!("{folder}{}.manifest.json", piece.name()),
+            File::Root => format!("{folder}recording.json"),
+            File::Tags(id) => format!("{folder}tags-{id}.json"),
+            File::LaterRoot(position) => format!("{folder}recording-{position:06}.json"),
+        }
+>>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     }
 
     /// What a key of the folder stands for; `None`: nothing that this version writes.
     pub fn file(&self, key: &str) -> Option<File> {
+<<<<<<< HEAD
         File::named(key.strip_prefix(&self.folder())?)
+=======
+        let name = key.strip_prefix(&self.folder())?;
+        let file = if name == "recording.json" {
+            File::Root
+        } else if let Some(position) = name.strip_prefix("recording-") {
+            let file = File::LaterRoot(position.strip_suffix(".json")?.parse().ok()?);
+            return (self.key(file) == key).then_some(file);
+        } else if let Some(id) = name.strip_prefix("tags-") {
+            File::Tags(FootageId::named(id.strip_suffix(".json")?)?)
+        } else if let Some(piece) = name.strip_suffix(".plan.json") {
+            File::Plan(Piece::named(piece)?)
+        } else {
+            File::Manifest(Piece::named(name.strip_suffix(".manifest.json")?)?)
+        };
+        Some(file)
+>>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     }
 
     /// The folder of the files of a day (UTC), with a slash at its end.
@@ -220,15 +250,19 @@ impl FootageIdBuilder {
 
     /// The id of the fragments so far.
     pub fn id(&self) -> FootageId {
-        let mut digits = hex::encode(self.0.clone().finalize());
-        digits.truncate(16);
-        FootageId(digits)
+        let digest: [u8; 32] = self.0.clone().finalize().into();
+        FootageId(
+            digest
+                .iter()
+                .take(8)
+                .fold(0, |id, byte| id << 8 | u64::from(*byte)),
+        )
     }
 }
 
 /// What a file of footage is, in 16 hex digits: stream, recording, piece, chunk, part and the fragments in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FootageId(String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FootageId(u64);
 
 impl FootageId {
     /// The id that a key of footage holds.
@@ -236,13 +270,18 @@ impl FootageId {
         let name = key.rsplit('/').next()?;
         let (stem, _) = name.split_once('_').map(|(_, rest)| rest)?.rsplit_once('.')?;
         let (_, id) = stem.rsplit_once('_')?;
-        (id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(id.into()))
+        Self::named(id)
+    }
+
+    fn named(digits: &str) -> Option<Self> {
+        let id = Self(u64::from_str_radix(digits, 16).ok()?);
+        (id.to_string() == digits).then_some(id)
     }
 }
 
 impl std::fmt::Display for FootageId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -308,6 +347,7 @@ mod tests {
             (File::Manifest(Piece::Sweep(3)), "sweep-000003.manifest.json"),
             (File::Root, "recording.json"),
             (File::LaterRoot(5), "recording-000005.json"),
+            (File::Tags(FootageId(0xff)), "tags-00000000000000ff.json"),
         ] {
             assert_eq!(layout.key(file), format!("{folder}{name}"));
             assert_eq!(layout.file(&format!("{folder}{name}")), Some(file));
@@ -388,6 +428,7 @@ mod tests {
             "sweep-3.manifest.json",
             "recording.json.bak",
             "recording-5.json",
+            "tags-ff.json",
             "slice-20261122T100000Z.plan.json",
         ] {
             assert_eq!(layout.file(&format!("{folder}{name}")), None, "{name}");

@@ -108,6 +108,17 @@ pub struct Entry {
     pub tags: Vec<(String, String)>,
 }
 
+/// The producer's tags of the fragments in a file of footage, in their order. Written before the file, so that whoever finds
+/// the file need not ask KVS for it again; the manifest has them, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FragmentTags {
+    /// The document's version.
+    pub version: u32,
+    /// A list for every fragment, most of them empty.
+    pub tags: Vec<Vec<(String, String)>>,
+}
+
 /// What became of a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

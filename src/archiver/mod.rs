@@ -120,12 +120,14 @@ impl Archiver {
                 through,
                 predecessor,
                 close,
+                late_uploads,
             } => {
                 let sweep = Sweep {
                     number: *number,
                     through: *through,
                     predecessor: predecessor.clone(),
                     close: *close,
+                    late_uploads: *late_uploads,
                 };
                 self.sweep(request, &stream, &sweep).await
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     error::Result,
-    keys::{FootageId, Layout, Piece, fragment_set},
-    manifest::Flag,
+    keys::{File, FootageId, Layout, Piece, fragment_set},
+    manifest::{Flag, FragmentTags},
     plan::{Chunk, Plan},
     store::{Store, Stored, metadata, stored},
 };
@@ -26,6 +26,8 @@ pub struct PresentPart {
     pub stored: Stored,
     /// What its writer noted.
     pub flags: Vec<Flag>,
+    /// The producer's tags of its fragments, in their order; nothing where none has any.
+    pub tags: Vec<Vec<(String, String)>>,
     /// How many of the chunk's fragments it holds, from where it was looked for.
     pub fragments: usize,
 }
@@ -67,19 +69,35 @@ impl Present {
         let mut longest = None;
         for (count, fragment) in (1..).zip(fragments) {
             id.add(&fragment.number);
-            longest = self.keys.get(&id.id()).map(|key| (key, count)).or(longest);
+            longest = self
+                .keys
+                .get_key_value(&id.id())
+                .map(|found| (found, count))
+                .or(longest);
         }
-        let Some((key, count)) = longest else {
+        let Some(((id, key), count)) = longest else {
             return Ok(None);
         };
         let Some(head) = store.head(key).await? else {
             return Ok(None);
         };
         let set = fragment_set(stream, fragments[..count].iter().map(|f| &f.number));
-        // The producer's tags are only in the footage: where there are any, it is read again for them.
-        let understood = head.metadata.get(metadata::FRAGMENT_SET) == Some(&set)
-            && head.metadata.get(metadata::TAGGED).is_some_and(|n| n == "0");
-        let Some(stored) = stored(&head).filter(|_| understood) else {
+        let tags = match head.metadata.get(metadata::TAGGED).map(String::as_str) {
+            Some("0") => Some(Vec::new()),
+            _ => {
+                let key = layout.key(File::Tags(*id));
+                store
+                    .document::<FragmentTags>(&key)
+                    .await?
+                    .map(|d| d.content.tags)
+            }
+        };
+        // Tags are kept beside the file, or else only in the footage: then it is read again for them.
+        let understood = head.metadata.get(metadata::FRAGMENT_SET) == Some(&set);
+        let Some(tags) = tags.filter(|tags| understood && (tags.is_empty() || tags.len() == count)) else {
+            return Ok(None);
+        };
+        let Some(stored) = stored(&head) else {
             return Ok(None);
         };
         let flags = head
@@ -92,6 +110,7 @@ impl Present {
             key: key.clone(),
             stored,
             flags,
+            tags,
             fragments: count,
         }))
     }

@@ -97,6 +97,10 @@ pub enum Task {
         /// Whether to write the recording's root if nothing new is found.
         #[serde(default)]
         close: bool,
+        /// Whether footage that a camera sent later belongs to it: fragments whose producer time is in [start - 20 s, through),
+        /// whenever KVS received them. Only where `through` is the recording's end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        late_uploads: bool,
     },
 }
 

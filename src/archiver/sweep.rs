@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Archiver,
@@ -20,12 +20,15 @@ use super::{
     list,
     manifest::{Fate, Manifest, PROGRAM, Root},
     plan::{self, FRAGMENTS, LONGEST, LostFragment, Plan, Work},
-    request::{ArchiveReport, ArchiveRequest, Outcome},
+    request::{ArchiveReport, ArchiveRequest, Outcome, TimestampType},
 };
 use crate::{
     api::ObjectRef,
     aws::{Fragment, FragmentNumber, StreamArn},
 };
+
+/// The longest fragment: one that begins so long before the window may reach into it.
+const FRAGMENT: SignedDuration = SignedDuration::from_secs(20);
 
 /// How many unread fragments are tried again together.
 const RETRIED_AT_ONCE: usize = 20;
@@ -41,6 +44,8 @@ pub struct Sweep {
     pub predecessor: Option<ObjectRef>,
     /// Whether to write the root if nothing new is found.
     pub close: bool,
+    /// Whether footage of the window that a camera sent later belongs to it.
+    pub late_uploads: bool,
 }
 
 impl Archiver {
@@ -51,6 +56,12 @@ impl Archiver {
         stream: &StreamArn,
         sweep: &Sweep,
     ) -> Result<ArchiveReport> {
+        if sweep.late_uploads && request.recording.timestamp_type == TimestampType::ProducerTimestamp {
+            return Err(ArchiveError::Invalid(
+                "a window of producer time holds what was sent later anyway: sweep it without late uploads"
+                    .into(),
+            ));
+        }
         let layout = Layout::new(&request.destination.s3.prefix, stream, &request.recording);
         let folder = self.folder(&layout).await?;
         let chain = self.chain(request, &layout, &folder).await?;
@@ -210,7 +221,8 @@ impl Archiver {
                 });
             }
             let window = (from, at.min(sweep.through));
-            let fragments = self.list_again(request, assignment, window).await?;
+            let by = request.recording.timestamp_type;
+            let fragments = self.list_again(by, assignment, window).await?;
             new.extend(
                 fragments
                     .into_iter()
@@ -225,6 +237,20 @@ impl Archiver {
                 sweep.through
             )));
         }
+        if sweep.late_uploads {
+            let from = request
+                .recording
+                .start
+                .checked_sub(FRAGMENT)
+                .unwrap_or(Timestamp::MIN);
+            let window = (from, sweep.through);
+            let inside = request.recording.start..sweep.through;
+            let by_producer = self
+                .list_again(TimestampType::ProducerTimestamp, assignment, window)
+                .await?;
+            let late = by_producer.into_iter().filter(|f| !inside.contains(&f.server));
+            new.extend(late.filter(|f| !found_later.contains(&f.number)));
+        }
         for (manifest, written) in &chain.finds {
             let written = written.unwrap_or(assignment.circumstances.now);
             holdings.add(&manifest.content, &manifest.object, written);
@@ -235,11 +261,10 @@ impl Archiver {
 
     async fn list_again(
         &self,
-        request: &ArchiveRequest,
+        by: TimestampType,
         assignment: &Assignment<'_>,
         (mut from, to): (Timestamp, Timestamp),
     ) -> Result<Vec<Fragment>> {
-        let by = request.recording.timestamp_type;
         let mut found = Vec::new();
         while from < to && !assignment.circumstances.gone {
             // What has expired since was listed by its slice; it is no loss here.

@@ -1,6 +1,10 @@
 //! The archiver on ports in memory: whatever happens on the way, every fragment ends in S3 exactly once.
 
+<<<<<<< HEAD
 mod erased;
+=======
+mod interleavings;
+>>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
 mod once;
 mod reading;
 mod sweeps;
@@ -44,6 +48,15 @@ struct World {
     start: Timestamp,
 }
 
+/// The producer's tags of a fragment: some have one.
+fn tags(n: u64) -> Vec<(&'static str, &'static str)> {
+    if n % 7 == 3 {
+        vec![("door", "open")]
+    } else {
+        vec![]
+    }
+}
+
 fn number(n: u64) -> FragmentNumber {
     format!("91343852333185057105875891022195998207{n:06}")
         .parse()
@@ -85,7 +98,7 @@ impl World {
             length_ms: 1960,
             bytes: 0,
         };
-        let media = matroska::fragment(&fragment, codec, &format!("<{n}>"));
+        let media = matroska::fragment(&fragment, codec, &format!("<{n}>"), &tags(n));
         fragment.bytes = media.len() as u64 - 300;
         self.stream.lock().unwrap().footage.push((fragment, media));
     }
@@ -166,6 +179,7 @@ impl World {
             through: self.at(through),
             predecessor: None,
             close,
+            late_uploads: false,
         })
     }
 
@@ -196,6 +210,22 @@ impl World {
             .collect()
     }
 
+    /// How often fragments that are in a file in S3 were asked for.
+    fn asked_of_stored(&self) -> BTreeMap<FragmentNumber, u32> {
+        let objects = self.objects();
+        let files = || objects.iter().filter(|(key, _)| key.contains("/stream="));
+        let asked = self.stream.lock().unwrap().asked.clone();
+        let is_stored = |number: &FragmentNumber| {
+            let n: u64 = number.as_str()[38..].parse().unwrap();
+            let name = format!("<{n}>/0;");
+            files().any(|(_, bytes)| bytes.windows(name.len()).any(|w| w == name.as_bytes()))
+        };
+        asked
+            .into_iter()
+            .filter(|(number, _)| is_stored(number))
+            .collect()
+    }
+
     /// The judge: reads manifests and files alone, and says which fragments are archived, lost and unread. Fails where a
     /// fragment is archived twice, a file is missing or changed, or does not hold what its manifest says, whole and in order.
     fn judge(&self) -> Verdict {
@@ -216,6 +246,13 @@ impl World {
                             "{number} is archived twice"
                         );
                         inside[*index as usize].push(number);
+                        let n: u64 = number.as_str()[38..].parse().unwrap();
+                        let raw = manifest.objects[*index as usize].flags.contains(&Flag::Raw);
+                        let told = entry
+                            .tags
+                            .iter()
+                            .map(|(name, value)| (name.as_str(), value.as_str()));
+                        assert!(raw || told.eq(tags(n)), "the tags of {number}");
                     }
                     Became::Lost(_) => assert!(verdict.lost.insert(number.clone()), "{number} is lost twice"),
                     Became::Unread(_) => {

@@ -341,6 +341,17 @@ where
         ),
         None => (None, None, None),
     };
+    // S3 names the bucket's region where a request came to another, whatever its words.
+    let there = error
+        .raw_response()
+        .and_then(|r| r.headers().get("x-amz-bucket-region"))
+        .filter(|_| status == Some(301) || code.as_deref() == Some("AuthorizationHeaderMalformed"));
+    let message = match there {
+        Some(region) => Some(format!(
+            "the bucket is in region {region}: give that as the bucket's region"
+        )),
+        None => message,
+    };
     AwsError {
         operation,
         on: on.into(),
@@ -352,8 +363,55 @@ where
     }
 }
 
+<<<<<<< HEAD
 /// The failure of ours behind a failure: a role's credentials could not be got.
 fn caused_by<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
     std::iter::successors(error.source(), |error| error.source())
         .find_map(|cause| cause.downcast_ref::<AwsError>())
+=======
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::{
+        error::ErrorMetadata, operation::head_object::HeadObjectError, operation::put_object::PutObjectError,
+    };
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+    use crate::aws::Kind;
+
+    #[test]
+    fn a_bucket_elsewhere_is_a_wrong_request_that_names_the_region() {
+        let answer = |status: u16| {
+            let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+            answer.headers_mut().insert("x-amz-bucket-region", "eu-west-1");
+            answer
+        };
+        let coded = |code| PutObjectError::generic(ErrorMetadata::builder().code(code).build());
+        let put = |code, status| {
+            failed(
+                "s3:PutObject",
+                "s3://b/k",
+                SdkError::service_error(coded(code), answer(status)),
+            )
+        };
+        let head = HeadObjectError::generic(ErrorMetadata::builder().build());
+        for error in [
+            put("PermanentRedirect", 301),
+            put("AuthorizationHeaderMalformed", 400),
+            failed(
+                "s3:GetObject",
+                "s3://b/k",
+                SdkError::service_error(head, answer(301)),
+            ),
+        ] {
+            assert_eq!(error.kind, Kind::Invalid);
+            assert!(
+                error.to_string().contains("the bucket is in region eu-west-1"),
+                "{error}"
+            );
+        }
+        let busy = put("SlowDown", 503);
+        assert_eq!((busy.kind, busy.message), (Kind::Throttled, None));
+    }
+>>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
 }

@@ -156,6 +156,8 @@ fn kind_of_code(code: &str) -> Option<Kind> {
 /// What a failure means, by the service's error code and the HTTP status of the answer (none: there was no answer).
 pub fn kind(code: Option<&str>, status: Option<u16>) -> Kind {
     code.and_then(kind_of_code).unwrap_or(match status {
+        // S3: the bucket is in another region.
+        Some(301) => Kind::Invalid,
         Some(404) => Kind::NotFound,
         Some(401 | 403) => Kind::Denied,
         Some(429 | 503) => Kind::Throttled,
@@ -180,6 +182,8 @@ mod tests {
             (Some("InternalFailure"), Some(500), Kind::Unavailable),
             (None, None, Kind::Unavailable),
             (None, Some(403), Kind::Denied),
+            (None, Some(301), Kind::Invalid),
+            (Some("PermanentRedirect"), Some(301), Kind::Invalid),
         ] {
             assert_eq!(kind(code, status), expected, "{code:?} {status:?}");
         }

@@ -344,8 +344,8 @@ impl Objects for FakeObjects {
 pub mod matroska {
     use super::{Bytes, Fragment};
 
-    /// A fragment whose frames, 40 ms apart, each begin with `name`.
-    pub fn fragment(listed: &Fragment, codec: &str, name: &str) -> Bytes {
+    /// A fragment whose frames, 40 ms apart, each begin with `name`, with these tags of its producer.
+    pub fn fragment(listed: &Fragment, codec: &str, name: &str, more: &[(&str, &str)]) -> Bytes {
         let frames: Vec<_> = (0..=listed.length_ms / 40)
             .map(|n| {
                 let mut block = vec![0x81];
@@ -357,7 +357,7 @@ pub mod matroska {
             .collect();
         let time = element(&[0xE7], &listed.producer.as_millisecond().to_be_bytes());
         let cluster = element(&[0x1F, 0x43, 0xB6, 0x75], &[vec![time], frames].concat().concat());
-        document(codec, &tags(listed, &[]), &cluster).into()
+        document(codec, &tags(listed, more), &cluster).into()
     }
 
     /// What KVS sends in place of a fragment that it cannot read.

@@ -124,6 +124,7 @@ pub fn make(policy: &ArchivePolicy, matched: &Matched, new: &New) -> Recording {
                     .map(|reason| reason.chars().take(REASON).collect()),
             }),
             archive_every: policy.spec.archive_every,
+            late_uploads: policy.spec.recording.late_uploads,
             destination: policy.spec.destination.clone(),
             clip: policy.spec.clip.clone(),
             legal_hold: false,

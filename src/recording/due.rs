@@ -169,11 +169,11 @@ fn open_sweep(
         .and_then(|sweeps| sweeps.last.as_ref())
         .map_or(spec.start.0, |last| last.0);
     let every = quarter(retention).map_or(SWEEP_AT_LEAST, |q| q.min(SWEEP_AT_LEAST));
-    due.add(sweep(status, through, false), last + every, now);
+    due.add(sweep(spec, status, through, false), last + every, now);
 }
 
-/// The sweeps after the end: until two listings at least `settle` apart, the second at least `closeAfter` after the end,
-/// found nothing new and nothing is unread; then the one that closes.
+/// The sweeps after the end: until two listings at least `settle` apart, the second at least `closeAfter` (and `lateUploads`)
+/// after the end, found nothing new and nothing is unread; then the one that closes.
 fn closing_sweep(
     due: &mut Due,
     spec: &RecordingSpec,
@@ -185,6 +185,8 @@ fn closing_sweep(
     let Some(end) = window_end(spec, status) else {
         return;
     };
+    let late = spec.late_uploads.map(Span::duration);
+    let last_look = end + late.map_or(rules.close_after, |late| late.max(rules.close_after));
     let sweeps = status.sweeps.clone().unwrap_or_default();
     let last = sweeps.last.map(|last| last.0);
     let clean_since = sweeps.clean_since.map(|since| since.0);
@@ -194,21 +196,26 @@ fn closing_sweep(
             (last + unread_interval(last, end, retention, rules), false)
         }
         (Some(last), None) => (last + rules.settle, false),
-        (Some(last), Some(since)) if last - rules.settle >= since && last >= end + rules.close_after => {
-            (last, true)
+        (Some(last), Some(since)) if last - rules.settle >= since && last >= last_look => (last, true),
+        // Meanwhile what comes late is not left to expire: as often as what KVS did not deliver.
+        (Some(last), Some(_)) if late.is_some() && last < last_look => {
+            let next = last + unread_interval(last, end, retention, rules);
+            (next.min(last_look).max(last + rules.settle), false)
         }
-        (Some(last), Some(_)) => ((last + rules.settle).max(end + rules.close_after), false),
+        (Some(last), Some(_)) => ((last + rules.settle).max(last_look), false),
     };
-    due.add(sweep(status, end, close), at, now);
+    due.add(sweep(spec, status, end, close), at, now);
 }
 
-fn sweep(status: &RecordingStatus, through: Timestamp, close: bool) -> Task {
+fn sweep(spec: &RecordingSpec, status: &RecordingStatus, through: Timestamp, close: bool) -> Task {
     let sweeps = status.sweeps.clone().unwrap_or_default();
     Task::Sweep {
         number: u32::try_from(sweeps.done).unwrap_or(0),
         through,
         predecessor: sweeps.last_manifest,
         close,
+        // Before all slices are archived, what was received after them may be the next slice's.
+        late_uploads: spec.late_uploads.is_some() && is_sliced(spec, status),
     }
 }
 
@@ -457,5 +464,51 @@ mod tests {
             Some(at("01:09:00"))
         );
         assert_eq!(told(&r, 24, "01:09:30"), "sweep 0 through 01:09:00");
+    }
+
+    #[test]
+    fn late_uploads_keep_it_open_and_are_looked_for() {
+        let mut r = recording("r", at("01:00:00"));
+        r.spec.late_uploads = Some(Span::from_hours(3));
+        r.spec.end = micro("02:00:00");
+        let status = |last, clean_since| RecordingStatus {
+            archived_through: micro("02:00:00"),
+            sweeps: Some(SweepStatus {
+                done: 3,
+                last: micro(last),
+                clean_since: micro(clean_since),
+                last_manifest: None,
+            }),
+            ..Default::default()
+        };
+        for (last, clean_since, now, expected) in [
+            ("02:02:30", "02:02:30", "02:03:30", "later 02:12:30"),
+            ("03:00:00", "02:02:30", "03:10:00", "later 03:15:00"),
+            ("04:50:00", "02:02:30", "04:55:00", "later 05:00:00"),
+            ("05:00:00", "04:59:30", "05:00:30", "later 05:01:00"),
+            (
+                "05:00:00",
+                "02:02:30",
+                "05:00:05",
+                "sweep 3 through 02:00:00 and close",
+            ),
+        ] {
+            r.status = Some(status(last, clean_since));
+            assert_eq!(told(&r, 24, now), expected, "{last}");
+        }
+        let late = |r: &Recording| {
+            let status = r.status.clone().unwrap_or_default();
+            let task = sweep(&r.spec, &status, at("01:30:00"), false);
+            matches!(
+                task,
+                Task::Sweep {
+                    late_uploads: true,
+                    ..
+                }
+            )
+        };
+        assert!(late(&r));
+        r.spec.end = micro("03:00:00");
+        assert!(!late(&r), "a slice may still archive it");
     }
 }

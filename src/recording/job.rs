@@ -433,6 +433,7 @@ mod tests {
             through: at("02:00:00"),
             predecessor: None,
             close,
+            late_uploads: false,
         };
         assert_eq!(name(&long, &sweep(1, false)), name(&long, &sweep(1, true)));
         assert_ne!(name(&long, &sweep(1, false)), name(&long, &sweep(2, false)));

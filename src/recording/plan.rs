@@ -261,6 +261,7 @@ pub fn current_names(recording: &Recording, status: &RecordingStatus) -> [String
                 through: from,
                 predecessor: None,
                 close: false,
+                late_uploads: false,
             },
         ),
     ]

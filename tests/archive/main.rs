@@ -9,6 +9,7 @@ mod memory;
 mod profile;
 mod sim;
 mod verify;
+mod windows;
 
 use std::{collections::BTreeMap, process::Output};
 

@@ -135,10 +135,15 @@ impl Sim {
 
     /// Streams a file, as fast as possible.
     pub async fn put(&self, file: &Path, loops: u64) {
+        self.put_from(file, loops, None).await;
+    }
+
+    /// The same, with the first frame's time by the camera's clock.
+    pub async fn put_from(&self, file: &Path, loops: u64, start: Option<Timestamp>) {
         let options = camera::Options {
             file: file.into(),
             stream: STREAM.into(),
-            start: None,
+            start,
             pace: Pace::AsFastAsPossible,
             loops,
             endpoint: self.endpoint.clone(),

@@ -38,7 +38,11 @@ pub async fn slices(archiver: &Archiver, mut request: ArchiveRequest) -> Result<
 }
 
 /// Lists the whole span again.
-pub async fn sweep(archiver: &Archiver, mut request: ArchiveRequest, close: bool) -> Result<ArchiveReport> {
+pub async fn sweep(
+    archiver: &Archiver,
+    mut request: ArchiveRequest,
+    (close, late_uploads): (bool, bool),
+) -> Result<ArchiveReport> {
     let number = archiver.unused_sweep_number(&request).await?;
     let Some(through) = request.recording.end else {
         return Ok(ArchiveReport::new(Outcome::Invalid));
@@ -48,6 +52,7 @@ pub async fn sweep(archiver: &Archiver, mut request: ArchiveRequest, close: bool
         through,
         predecessor: None,
         close,
+        late_uploads,
     };
     Ok(archiver.archive(&request).await)
 }

@@ -91,7 +91,7 @@ async fn archive(
     let (request, _, archiver) = by_flags(args, watcher).await?;
     store.get_or_init(|| archiver.store.clone());
     if args.sweep {
-        by_hand::sweep(&archiver, request, args.close).await
+        by_hand::sweep(&archiver, request, (args.close, args.late_uploads)).await
     } else {
         by_hand::slices(&archiver, request).await
     }

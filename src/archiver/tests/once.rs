@@ -114,7 +114,11 @@ async fn killed_at_any_call_and_run_again() {
                 whole(&world, &fate, &[]).await;
                 finished &= !fate.died();
                 let before = world.objects();
+                let paid = world.asked_of_stored();
                 let report = whole(&world, &Arc::default(), &[]).await;
+                let asked = world.stream.lock().unwrap().asked.clone();
+                let again = paid.iter().filter(|(number, times)| asked[*number] > **times);
+                assert_eq!(again.count(), 0, "call {call}: what is in S3 is paid for again");
                 assert_eq!(
                     (report.outcome, &report.counts),
                     (reported.outcome, &reported.counts),

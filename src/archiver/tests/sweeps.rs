@@ -27,7 +27,7 @@ async fn a_sweep_finds_what_was_listed_late_and_closes_when_nothing_is_new() {
 }
 
 /// Runs one `--close` sweep after another, as the controller does, until one closes.
-async fn closed(world: &World, mut number: u32, through: i64) -> ArchiveReport {
+pub async fn closed(world: &World, mut number: u32, through: i64) -> ArchiveReport {
     for _ in 0..5 {
         let report = world.run(&world.sweep(number, through, true)).await;
         assert_eq!(report.error, None);
@@ -50,7 +50,7 @@ fn root(world: &World) -> Root {
     roots.max_by_key(|root| root.position).unwrap()
 }
 
-fn assert_root_names_all(world: &World, report: &ArchiveReport) {
+pub fn assert_root_names_all(world: &World, report: &ArchiveReport) {
     let root = root(world);
     assert_eq!(root.manifests.len(), world.manifests().len());
     assert_eq!(root.counts, report.counts);
@@ -133,4 +133,45 @@ async fn footage_that_is_found_later_fills_gaps() {
     let report = closed(&world, 1, 60_000).await;
     assert_eq!((report.counts.fragments, report.counts.gaps), (30, 0));
     assert_eq!(root(&world).counts.gaps, 0);
+}
+
+/// What a camera sent later belongs to the window by its own time; what is in it by server time is the slices' alone.
+#[tokio::test]
+async fn late_uploads_are_archived_once() {
+    let world = World::new(6);
+    world.run(&world.slice(0, 12_000, None)).await;
+    for (n, producer, server) in [
+        (40, -19_000, 30_000),
+        (41, 4_000, 31_000),
+        (42, 11_999, 32_000),
+        (43, -21_000, 33_000),
+        (44, 12_000, 34_000),
+        (45, 2_000, -500),
+    ] {
+        world.add(n, producer, "A_TEST");
+        world.stream.lock().unwrap().footage.last_mut().unwrap().0.server = world.at(server);
+    }
+    let sweep = |number, close| {
+        let mut request = world.sweep(number, 12_000, close);
+        let Task::Sweep { late_uploads, .. } = &mut request.task else {
+            unreachable!()
+        };
+        *late_uploads = true;
+        request
+    };
+    let unasked = world.run(&world.sweep(0, 12_000, false)).await;
+    assert_eq!(unasked.outcome, Outcome::NothingNew);
+    let found = world.run(&sweep(0, true)).await;
+    assert_eq!((found.outcome, found.counts.fragments), (Outcome::Committed, 10));
+    assert_eq!(
+        world.judge().archived,
+        numbers([0, 1, 2, 3, 4, 5, 40, 41, 42, 45])
+    );
+    let closed = world.run(&sweep(1, true)).await;
+    assert_eq!((closed.outcome, closed.counts.fragments), (Outcome::Closed, 10));
+    assert_root_names_all(&world, &closed);
+
+    let mut wrong = sweep(2, true);
+    wrong.recording.timestamp_type = TimestampType::ProducerTimestamp;
+    assert_eq!(world.run(&wrong).await.outcome, Outcome::Invalid);
 }

@@ -477,6 +477,7 @@ fn any_rules() -> impl Strategy<Value = RecordingRules> {
     (0u64..200, 0u64..200, 0u64..900, 10u64..60).prop_map(|(pre, post, merge, max)| RecordingRules {
         pre_roll: Span::from_secs(pre),
         post_roll: Span::from_secs(post),
+        late_uploads: None,
         merge_gap: Span::from_secs(merge),
         max_duration: Span::from_mins(max),
     })
