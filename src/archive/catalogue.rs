@@ -137,6 +137,8 @@ impl Archive {
                         folder.pieces.entry(piece).or_default().manifest = Some(object);
                     }
                     Some(root @ (File::Root | File::LaterRoot(_))) => folder.roots.push(root),
+                    // For who puts a file's manifest together again; the manifest has them, too.
+                    Some(File::Tags(_)) => {}
                     None => folder.others.push(object.key),
                 }
             }

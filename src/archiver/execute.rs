@@ -13,11 +13,7 @@ use super::{
     loss::Circumstances,
     manifest::{ArchivedObject, Entry, Fate, FragmentTags, Manifest, Unread},
     part::{self, Part},
-<<<<<<< HEAD
     plan::{Chunk, Plan, VERSION},
-=======
-    plan::{self, Chunk, Plan},
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     present::{Present, PresentPart},
     progress::Event,
     spool::Body,
@@ -339,7 +335,7 @@ impl Archiver {
         fragments.iter().for_each(|f| id.add(&f.number));
         let tags = part.tags();
         if tags.iter().any(|tags| !tags.is_empty()) {
-            let version = plan::VERSION;
+            let version = VERSION;
             let key = assignment.layout.key(File::Tags(id.id()));
             self.store.commit(key, FragmentTags { version, tags }).await?;
         }

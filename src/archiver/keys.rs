@@ -53,6 +53,7 @@ impl File {
             Self::Manifest(piece) => format!("{}.manifest.json", piece.name()),
             Self::Root => "recording.json".into(),
             Self::LaterRoot(position) => format!("recording-{position:06}.json"),
+            Self::Tags(id) => format!("tags-{id}.json"),
         }
     }
 
@@ -62,6 +63,8 @@ impl File {
             Self::Root
         } else if let Some(position) = name.strip_prefix("recording-") {
             Self::LaterRoot(position.strip_suffix(".json")?.parse().ok()?)
+        } else if let Some(id) = name.strip_prefix("tags-") {
+            Self::Tags(FootageId::named(id.strip_suffix(".json")?)?)
         } else if let Some(piece) = name.strip_suffix(".plan.json") {
             Self::Plan(Piece::named(piece)?)
         } else {
@@ -93,40 +96,12 @@ impl Layout {
 
     /// The key of a plan, a manifest or the root.
     pub fn key(&self, file: File) -> String {
-<<<<<<< HEAD
         self.folder() + &file.name()
-=======
-        let folder = self.folder();
-        match file {
-            File::Plan(piece) => format!("{folder}{}.plan.json", piece.name()),
-            File::Manifest(piece) => format!("{folder}{}.manifest.json", piece.name()),
-            File::Root => format!("{folder}recording.json"),
-            File::Tags(id) => format!("{folder}tags-{id}.json"),
-            File::LaterRoot(position) => format!("{folder}recording-{position:06}.json"),
-        }
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     }
 
     /// What a key of the folder stands for; `None`: nothing that this version writes.
     pub fn file(&self, key: &str) -> Option<File> {
-<<<<<<< HEAD
         File::named(key.strip_prefix(&self.folder())?)
-=======
-        let name = key.strip_prefix(&self.folder())?;
-        let file = if name == "recording.json" {
-            File::Root
-        } else if let Some(position) = name.strip_prefix("recording-") {
-            let file = File::LaterRoot(position.strip_suffix(".json")?.parse().ok()?);
-            return (self.key(file) == key).then_some(file);
-        } else if let Some(id) = name.strip_prefix("tags-") {
-            File::Tags(FootageId::named(id.strip_suffix(".json")?)?)
-        } else if let Some(piece) = name.strip_suffix(".plan.json") {
-            File::Plan(Piece::named(piece)?)
-        } else {
-            File::Manifest(Piece::named(name.strip_suffix(".manifest.json")?)?)
-        };
-        Some(file)
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     }
 
     /// The folder of the files of a day (UTC), with a slash at its end.

@@ -1,10 +1,7 @@
 //! The archiver on ports in memory: whatever happens on the way, every fragment ends in S3 exactly once.
 
-<<<<<<< HEAD
 mod erased;
-=======
 mod interleavings;
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
 mod once;
 mod reading;
 mod sweeps;

@@ -363,12 +363,12 @@ where
     }
 }
 
-<<<<<<< HEAD
 /// The failure of ours behind a failure: a role's credentials could not be got.
 fn caused_by<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
     std::iter::successors(error.source(), |error| error.source())
         .find_map(|cause| cause.downcast_ref::<AwsError>())
-=======
+}
+
 #[cfg(test)]
 mod tests {
     use aws_sdk_s3::{
@@ -413,5 +413,4 @@ mod tests {
         let busy = put("SlowDown", 503);
         assert_eq!((busy.kind, busy.message), (Kind::Throttled, None));
     }
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
 }

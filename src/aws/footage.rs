@@ -381,7 +381,8 @@ fn listed(arn: &StreamArn, fragment: archived::types::Fragment) -> Result<Fragme
         )
     };
     let time = |t: Option<DateTime>| {
-        t.and_then(|t| t.to_millis().ok())
+        // AWS writes seconds as a JSON number, and 0.923 may be read as 0.922999…: the nearest millisecond is what it means.
+        t.and_then(|t| i64::try_from((t.as_nanos() + 500_000).div_euclid(1_000_000)).ok())
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
     };
     Ok(Fragment {
@@ -407,5 +408,31 @@ fn unexpected(operation: &'static str, arn: &StreamArn, what: impl Into<String>)
         message: Some(what.into()),
         request_id: None,
         source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fragment that is listed a millisecond early would lie in no window at all.
+    #[test]
+    fn listed_times_are_the_nearest_millisecond() {
+        let arn = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/s/1"
+            .parse()
+            .unwrap();
+        for ms in (0..2000).map(|n| 1_763_800_000_000 + n) {
+            let at = DateTime::from_secs_f64(ms as f64 / 1000.0);
+            let fragment = archived::types::Fragment::builder()
+                .fragment_number("1")
+                .producer_timestamp(at)
+                .server_timestamp(at)
+                .build();
+            let found = listed(&arn, fragment).unwrap();
+            assert_eq!(
+                (found.server.as_millisecond(), found.producer),
+                (ms, found.server)
+            );
+        }
     }
 }

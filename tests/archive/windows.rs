@@ -11,7 +11,7 @@ use kvs_sim::kvs::ingest::ledger::Entry;
 
 use crate::{
     report,
-    sim::{self, BUCKET, STREAM, Sim},
+    sim::{self, STREAM, Sim},
 };
 
 /// The program on one span of the stream.
@@ -32,7 +32,14 @@ impl Span<'_> {
 
     async fn archive(&self, more: &[&str]) -> (Option<i32>, ArchiveReport) {
         let span = [
-            "--stream", STREAM, "--from", &self.from, "--to", &self.to, "--bucket", BUCKET,
+            "--stream",
+            STREAM,
+            "--from",
+            &self.from,
+            "--to",
+            &self.to,
+            "--bucket",
+            &self.sim.bucket,
         ];
         let output = self
             .sim
@@ -222,6 +229,10 @@ async fn losses_have_an_exit_code_where_that_is_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_elsewhere_is_named() {
+    if std::env::var_os("S3_ENDPOINT").is_some() {
+        eprintln!("skipped: another S3 may have no regions");
+        return;
+    }
     let sim = Sim::start().await;
     let from = sim.now();
     sim.advance(SignedDuration::from_hours(1));

@@ -92,15 +92,12 @@ pub struct ArchiveArgs {
     /// With --sweep: if nothing new is found, write the recording's root.
     #[arg(long, requires = "sweep")]
     pub close: bool,
-<<<<<<< HEAD
     /// Show what would be done (files, bytes, gaps, price), and do nothing of it.
     #[arg(long, conflicts_with = "sweep")]
     pub dry_run: bool,
-=======
     /// With --sweep: what a camera sent later belongs to the span, too: fragments whose own time is in it.
     #[arg(long, requires = "sweep")]
     pub late_uploads: bool,
->>>>>>> b028635 (Late uploads: what a camera buffered and sent later is archived with the recording; tags and regions)
     /// End with exit code 5 if anything is lost.
     #[arg(long)]
     pub fail_on_loss: bool,
