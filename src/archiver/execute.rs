@@ -474,8 +474,12 @@ fn settle(work: &mut Work, fetcher: Fetcher, circumstances: &Circumstances) -> R
     }
 }
 
-/// Runs what computes or waits for the disk where it does not hold up the rest.
+/// Runs what computes or waits for the disk where it does not hold up the rest. A runtime of one thread does it in place:
+/// then the order of things is the same each time.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(e) => Err(ArchiveError::Media(std::io::Error::other(e).into())),

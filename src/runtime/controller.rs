@@ -76,7 +76,10 @@ pub async fn control<K, F, Fut>(
         .run(
             move |object: Arc<K>, context: Arc<Context>| {
                 let reconcile = reconcile.clone();
-                async move { Ok::<_, Infallible>(pass(name, object, context, &*reconcile).await) }
+                async move {
+                    let wait = pass(name, object, context, &*reconcile).await;
+                    Ok::<_, Infallible>(wait.map_or_else(Action::await_change, Action::requeue))
+                }
             },
             |_, never: &Infallible, _| match *never {},
             context.clone(),
@@ -101,7 +104,13 @@ pub async fn control<K, F, Fut>(
     tokio::join!(ready, passes);
 }
 
-async fn pass<K, F, Fut>(name: &'static str, object: Arc<K>, context: Arc<Context>, reconcile: &F) -> Action
+/// One pass over one object. Returns how long to wait until the next; `None`: until something changes.
+pub async fn pass<K, F, Fut>(
+    name: &'static str,
+    object: Arc<K>,
+    context: Arc<Context>,
+    reconcile: &F,
+) -> Option<Duration>
 where
     K: Resource<DynamicType = ()>,
     F: Fn(Arc<K>, Arc<Context>) -> Fut,
@@ -131,15 +140,15 @@ where
     match result {
         Ok(Next::In(period)) => {
             context.backoff.forget(&key);
-            Action::requeue(jitter(period, context.chance()))
+            Some(jitter(period, context.chance()))
         }
         Ok(Next::OnChange) => {
             context.backoff.forget(&key);
-            Action::await_change()
+            None
         }
         Ok(Next::Acted { what, again }) => {
             let wait = context.backoff.acted(&key, what, context.chance());
-            Action::requeue(wait.unwrap_or_else(|| jitter(again, context.chance())))
+            Some(wait.unwrap_or_else(|| jitter(again, context.chance())))
         }
         Err(error) => {
             let wait = context.backoff.failed(&key, error.class(), context.chance());
@@ -151,7 +160,7 @@ where
                 error = chain(&error),
                 "a pass failed"
             );
-            Action::requeue(wait)
+            Some(wait)
         }
     }
 }

@@ -12,10 +12,27 @@ use kube::{Client, client::Body};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+/// What a simulation puts around the API. Without one the API answers at once, always, and time stands still in it.
+#[async_trait::async_trait]
+pub trait Weather: Send + Sync {
+    /// A request is on its way: waits as long as that takes. `Some`: it never arrives, and this is the answer.
+    async fn way_there(&self, method: &Method, collection: &str, name: &str) -> Option<Refusal>;
+    /// An answer is on its way back. `Some`: it is lost, and this is what comes instead.
+    async fn way_back(&self, method: &Method, collection: &str, name: &str) -> Option<Refusal>;
+    /// The time that objects get.
+    fn now(&self) -> String;
+    /// An object was made, changed or removed (`after` is absent).
+    fn changed(&self, collection: &str, before: Option<&Value>, after: Option<&Value>);
+}
+
+/// A status code and its reason.
+pub type Refusal = (u16, &'static str);
+
 /// The API's state.
 #[derive(Clone, Default)]
 pub struct Kubernetes {
     state: Arc<Mutex<State>>,
+    weather: Option<Arc<dyn Weather>>,
 }
 
 #[derive(Default)]
@@ -26,6 +43,7 @@ struct State {
     writes: u64,
     /// What creating in a collection is refused with.
     refused: BTreeMap<String, String>,
+    weather: Option<Arc<dyn Weather>>,
 }
 
 /// What a request is for.
@@ -112,6 +130,18 @@ const CONFLICT: (u16, &str) = (409, "Conflict");
 const EXISTS: (u16, &str) = (409, "AlreadyExists");
 
 impl Kubernetes {
+    /// An API in this weather.
+    pub fn under(weather: Arc<dyn Weather>) -> Self {
+        let state = State {
+            weather: Some(weather.clone()),
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            weather: Some(weather),
+        }
+    }
+
     /// A client of this API.
     pub fn client(&self) -> Client {
         let api = self.clone();
@@ -141,11 +171,35 @@ impl Kubernetes {
         );
         let target = Target::of(head.uri.path()).unwrap_or_else(|| panic!("no such path: {}", head.uri));
         let selector = Selector::of(query);
-        let mut state = self.state.lock().unwrap();
-        let answer = state.serve(&head.method, &target, &selector, kind.as_deref(), body);
+        let mut lost = None;
+        if let Some(weather) = &self.weather {
+            lost = weather
+                .way_there(&head.method, &target.collection, &target.name)
+                .await;
+        }
+        let answer = match lost {
+            Some(refusal) => Err(refusal),
+            None => {
+                let served = self.state.lock().unwrap().serve(
+                    &head.method,
+                    &target,
+                    &selector,
+                    kind.as_deref(),
+                    body,
+                );
+                let mut lost = None;
+                if let Some(weather) = &self.weather {
+                    lost = weather
+                        .way_back(&head.method, &target.collection, &target.name)
+                        .await;
+                }
+                lost.map_or(served, Err)
+            }
+        };
         let (code, body) = match answer {
             Ok(body) => (200, body),
             Err((code, reason)) => {
+                let state = self.state.lock().unwrap();
                 let refused = state.refused.get(&target.collection).filter(|_| code == 403);
                 let told = || format!("{} \"{}\": {reason}", target.collection, target.name);
                 let message = refused.cloned().unwrap_or_else(told);
@@ -266,7 +320,7 @@ impl State {
             ("POST", true) if self.refused.contains_key(&target.collection) => Err((403, "Forbidden")),
             ("POST", true) => self.create(target, body),
             ("PUT", false) => self.replace(target, body),
-            ("DELETE", false) => self.delete(target),
+            ("DELETE", false) => self.delete_if(target, &body["preconditions"]),
             ("PATCH", false) => match kind {
                 Some("application/apply-patch+yaml") => self.apply(target, body),
                 _ => self.patch(target, body),
@@ -299,8 +353,16 @@ impl State {
         let metadata = object["metadata"].as_object_mut().unwrap();
         metadata.insert("uid".into(), json!(format!("uid-{}", self.version + 1)));
         metadata.insert("generation".into(), json!(1));
-        metadata.insert("creationTimestamp".into(), json!("2026-01-01T00:00:00Z"));
+        let now = self.now();
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.insert("creationTimestamp".into(), json!(now));
         Ok(self.store(key, object))
+    }
+
+    fn now(&self) -> String {
+        self.weather
+            .as_ref()
+            .map_or_else(|| "2026-01-01T00:00:00Z".to_owned(), |weather| weather.now())
     }
 
     fn replace(&mut self, target: &Target, object: Value) -> Answer {
@@ -312,8 +374,20 @@ impl State {
     }
 
     fn delete(&mut self, target: &Target) -> Answer {
+        self.delete_if(target, &Value::Null)
+    }
+
+    fn delete_if(&mut self, target: &Target, preconditions: &Value) -> Answer {
         let mut object = self.objects.get(&target.key()).cloned().ok_or(NOT_FOUND)?;
-        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        for field in ["resourceVersion", "uid"] {
+            let wanted = &preconditions[field];
+            if !wanted.is_null() && *wanted != object["metadata"][field] {
+                return Err(CONFLICT);
+            }
+        }
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            object["metadata"]["deletionTimestamp"] = json!(self.now());
+        }
         Ok(self.store(target.key(), object))
     }
 
@@ -339,7 +413,11 @@ impl State {
     fn apply(&mut self, target: &Target, body: Value) -> Answer {
         if target.status {
             let there = self.objects.get(&target.key()).cloned().ok_or(NOT_FOUND)?;
-            if body["metadata"]["uid"] != there["metadata"]["uid"] {
+            let of = |object: &Value, field: &str| object["metadata"][field].clone();
+            let read = of(&body, "resourceVersion");
+            if of(&body, "uid") != of(&there, "uid")
+                || !(read.is_null() || read == of(&there, "resourceVersion"))
+            {
                 return Err(CONFLICT);
             }
             let mut object = there;
@@ -361,15 +439,42 @@ impl State {
             .and_then(Value::as_array)
             .is_some_and(|f| !f.is_empty());
         if metadata.contains_key("deletionTimestamp") && !held {
-            self.objects.remove(&key);
+            let before = self.objects.remove(&key);
+            if let Some(weather) = &self.weather {
+                weather.changed(&key.0, before.as_ref(), None);
+            }
+            self.collect_garbage(&object["metadata"]["uid"]);
             return object;
         }
         if self.objects.get(&key) != Some(&object) {
             self.version += 1;
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-            self.objects.insert(key, object.clone());
+            let collection = key.0.clone();
+            let before = self.objects.insert(key, object.clone());
+            if let Some(weather) = &self.weather {
+                weather.changed(&collection, before.as_ref(), Some(&object));
+            }
         }
         object
+    }
+
+    /// What had this owner goes, too.
+    fn collect_garbage(&mut self, uid: &Value) {
+        let owned = |object: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == *uid))
+        };
+        let orphans: Vec<_> = self.objects.iter().filter(|(_, object)| owned(object)).collect();
+        let orphans: Vec<_> = orphans.into_iter().map(|(key, _)| key.clone()).collect();
+        for (collection, namespace, name) in orphans {
+            let target = Target {
+                collection,
+                namespace,
+                name,
+                status: false,
+            };
+            self.delete(&target).ok();
+        }
     }
 }
 
