@@ -83,7 +83,10 @@ fn minute(time: Timestamp) -> i64 {
 }
 
 fn arn(name: &str) -> String {
-    format!("arn:aws:cloudwatch:{}:{ACCOUNT}:alarm:{name}", super::site::REGION)
+    format!(
+        "arn:aws:cloudwatch:{}:{ACCOUNT}:alarm:{name}",
+        super::site::REGION
+    )
 }
 
 impl CloudWatch {
@@ -99,7 +102,9 @@ impl CloudWatch {
 
     /// Somebody deletes an alarm.
     pub fn vanish(&mut self, name: &str, now: Timestamp) {
-        let Some(kept) = self.alarms.remove(name) else { return };
+        let Some(kept) = self.alarms.remove(name) else {
+            return;
+        };
         if kept.state == State::Alarm {
             self.changes.push(StateChange {
                 name: name.into(),
@@ -150,6 +155,7 @@ impl CloudWatch {
             text.truncate(usize::try_from(world.within(0..i64::try_from(text.len()).unwrap())).unwrap());
         }
         let entry = HistoryEntry {
+            alarm: name.into(),
             at: now + SignedDuration::from_millis(world.within(-40..40)),
             summary: format!("Alarm updated from {} to {}", kept.state.name(), state.name()),
             data: text,
@@ -186,6 +192,13 @@ pub async fn evaluate(world: Arc<World>, cloudwatch: Arc<Mutex<CloudWatch>>) {
     }
 }
 
+fn told(entries: &[Entry], since: Timestamp, now: Timestamp) -> Vec<HistoryEntry> {
+    let told = entries
+        .iter()
+        .filter(|e| e.entry.at >= since && e.told_from <= now);
+    told.map(|e| e.entry.clone()).collect()
+}
+
 /// CloudWatch as one process sees it.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -214,17 +227,9 @@ impl Watch {
         done
     }
 
-    fn write(&self, what: &str, on: &str) {
-        self.world.tell(format!("AWS {what} {on}"));
-        self.world.count("AWS writes");
-    }
-}
-
-#[async_trait::async_trait]
-impl Alarms for Watch {
-    async fn describe(&self, prefix: &str) -> Result<Vec<Alarm>> {
+    async fn describe_where(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Alarm>> {
         self.call("cloudwatch:DescribeAlarms", |all, _| {
-            let found = all.alarms.iter().filter(|(name, _)| name.starts_with(prefix));
+            let found = all.alarms.iter().filter(|(name, _)| wanted(name));
             Ok(found
                 .map(|(name, kept)| Alarm {
                     name: name.clone(),
@@ -242,11 +247,40 @@ impl Alarms for Watch {
         .await
     }
 
+    fn write(&self, what: &str, on: &str) {
+        self.world.tell(format!("AWS {what} {on}"));
+        self.world.count("AWS writes");
+    }
+}
+
+#[async_trait::async_trait]
+impl Alarms for Watch {
+    async fn describe(&self, prefix: &str) -> Result<Vec<Alarm>> {
+        self.describe_where(|name| name.starts_with(prefix)).await
+    }
+
+    async fn describe_named(&self, names: &[String]) -> Result<Vec<Alarm>> {
+        self.describe_where(|name| names.iter().any(|wanted| wanted == name))
+            .await
+    }
+
     async fn history(&self, alarm: &str, since: Timestamp) -> Result<Vec<HistoryEntry>> {
         self.call("cloudwatch:DescribeAlarmHistory", |all, now| {
             let entries = all.history.get(alarm).map(Vec::as_slice).unwrap_or_default();
-            let told = entries.iter().filter(|e| e.entry.at >= since && e.told_from <= now);
-            Ok(told.map(|e| e.entry.clone()).collect())
+            Ok(told(entries, since, now))
+        })
+        .await
+    }
+
+    async fn history_of_all(&self, since: Timestamp, _: usize) -> Result<Option<Vec<HistoryEntry>>> {
+        self.call("cloudwatch:DescribeAlarmHistory", |all, now| {
+            let mut entries = all
+                .history
+                .values()
+                .flat_map(|entries| told(entries, since, now))
+                .collect::<Vec<_>>();
+            entries.sort_by_key(|entry| entry.at);
+            Ok((!self.world.bad_luck(20)).then_some(entries))
         })
         .await
     }

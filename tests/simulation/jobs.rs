@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -31,6 +32,8 @@ pub struct Cluster {
     pub kubernetes: Kubernetes,
     pub video: Arc<Mutex<Video>>,
     pub shelf: Shelf,
+    /// Where pods spool: in memory, where this machine has such a place.
+    pub disk: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -156,7 +159,7 @@ impl Cluster {
             footage: Arc::new(kvs),
             store: Store::new(Arc::new(bucket), node),
             clock,
-            spool: Spool::new(None).unwrap(),
+            spool: Spool::new(self.disk.as_deref()).unwrap(),
             fragments_per_second: 250,
             watcher: Arc::new(Nobody),
         };
@@ -168,7 +171,8 @@ impl Cluster {
         let killed_after = Duration::from_millis(u64::try_from(killed_after).unwrap());
         match tokio::time::timeout(killed_after, archiver.archive(&request)).await {
             Ok(report) => {
-                self.world.tell(format!("{} reports {}", job.name_any(), report.line()));
+                self.world
+                    .tell(format!("{} reports {}", job.name_any(), report.line()));
                 self.world.count("reports");
                 (report.outcome.exit_code(), Some(report.line()))
             }

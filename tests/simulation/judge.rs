@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     matroska,
-    site::{POLICIES, Site, STREAMS},
+    site::{POLICIES, STREAMS, Site},
     video::{Persisted, Readable},
     world::lock,
 };
@@ -43,14 +43,16 @@ fn ready(site: &Site, object: &Value) {
     let conditions = object["status"]["conditions"].as_array();
     let ready = conditions.and_then(|all| all.iter().find(|c| c["type"] == "Ready"));
     if ready.is_none_or(|ready| ready["status"] != "True") {
-        site.world.violated(format!("{name} does not come to rest: {ready:?}"));
+        site.world
+            .violated(format!("{name} does not come to rest: {ready:?}"));
     }
 }
 
 fn finished(site: &Site, name: &str, recording: &Value) {
     let phase = recording["status"]["phase"].as_str();
     if !matches!(phase, Some("Complete" | "Incomplete")) {
-        site.world.violated(format!("{name} does not finish: {}", recording["status"]));
+        site.world
+            .violated(format!("{name} does not finish: {}", recording["status"]));
     }
 }
 
@@ -63,7 +65,11 @@ struct Archive {
 }
 
 enum Named {
-    Stored { key: String, sound: bool, bytes: bytes::Bytes },
+    Stored {
+        key: String,
+        sound: bool,
+        bytes: bytes::Bytes,
+    },
     Unread,
     Lost,
 }
@@ -90,7 +96,8 @@ impl Archive {
                     let at = text(&stored["key"]);
                     match shelf.get(&at) {
                         None => {
-                            site.world.violated(format!("{key} names {at}, which is not there"));
+                            site.world
+                                .violated(format!("{key} names {at}, which is not there"));
                             continue;
                         }
                         Some(found) => Named::Stored {
@@ -122,13 +129,15 @@ fn complete(site: &Site, archive: &Archive, name: &str, recording: &Value) {
     let named = archive.named.get(&of).unwrap_or(&nothing);
     let spans = archive.lost_spans.get(&of).unwrap_or(&no_spans);
     let video = lock(&site.video);
-    let inside = |line: &&Persisted| {
-        line.arn == of.1 && start <= line.fragment.server && line.fragment.server < end
-    };
+    let inside =
+        |line: &&Persisted| line.arn == of.1 && start <= line.fragment.server && line.fragment.server < end;
     for line in video.ledger.iter().filter(inside) {
         let number = line.fragment.number.as_str();
         let entries = named.get(number).map(Vec::as_slice).unwrap_or_default();
-        let stored: Vec<_> = entries.iter().filter(|e| matches!(e, Named::Stored { .. })).collect();
+        let stored: Vec<_> = entries
+            .iter()
+            .filter(|e| matches!(e, Named::Stored { .. }))
+            .collect();
         let lost = entries.iter().filter(|e| matches!(e, Named::Lost)).count();
         let in_span = spans
             .iter()
@@ -138,14 +147,16 @@ fn complete(site: &Site, archive: &Archive, name: &str, recording: &Value) {
                 let count = |n| count(bytes, matroska::frame(number, n).as_bytes());
                 let frames = line.fragment.length_ms / matroska::FRAME;
                 if !sound || (0..=frames).any(|n| count(n) != 1) {
-                    site.world.violated(format!("{name}: {key} does not hold {number} as it was"));
+                    site.world
+                        .violated(format!("{name}: {key} does not hold {number} as it was"));
                 }
                 site.world.count("fragments archived");
             }
             ([], 1) | ([], 0) if lost == 1 || in_span => {
                 let true_reason = line.gone.is_some() || line.readable != Readable::Yes;
                 if !true_reason {
-                    site.world.violated(format!("{name}: {number} is lost without a reason"));
+                    site.world
+                        .violated(format!("{name}: {number} is lost without a reason"));
                 }
                 site.world.count("fragments lost with a true reason");
             }
@@ -178,7 +189,8 @@ fn windows(site: &Site, recordings: &BTreeMap<String, Value>) {
         windows.sort();
         for pair in windows.windows(2) {
             if pair[1].0 < pair[0].1 {
-                site.world.violated(format!("{} and {} overlap", pair[0].2, pair[1].2));
+                site.world
+                    .violated(format!("{} and {} overlap", pair[0].2, pair[1].2));
             }
         }
     }
@@ -211,6 +223,7 @@ fn alarms(site: &Site, recordings: &BTreeMap<String, Value>) {
                     Some(end) => at = end,
                     None => break,
                 },
+                None if site.excused(policy, &change.stream, from, change.at) => break,
                 None => {
                     site.world.violated(format!(
                         "{}: in ALARM from {from} to {}, and no recording holds {at}",
@@ -222,6 +235,7 @@ fn alarms(site: &Site, recordings: &BTreeMap<String, Value>) {
         }
         site.world.count("episodes");
         let length: SignedDuration = change.at.duration_since(from);
-        site.world.tell(format!("{}: in ALARM for {length:#} from {from}", change.name));
+        site.world
+            .tell(format!("{}: in ALARM for {length:#} from {from}", change.name));
     }
 }

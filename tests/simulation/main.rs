@@ -18,6 +18,7 @@ mod site;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;
 mod video;
 mod world;
 
@@ -48,7 +49,11 @@ fn a_fixed_set_of_seeds_keeps_the_promise() {
 fn without_a_storm_nothing_is_lost_or_tried_twice() {
     let outcome = run(1, false);
     verdict(1, &outcome).unwrap_or_else(|e| panic!("{e}"));
-    assert!(outcome.counts["fragments archived"] > 100, "{:#?}", outcome.counts);
+    assert!(
+        outcome.counts["fragments archived"] > 100,
+        "{:#?}",
+        outcome.counts
+    );
     assert!(!outcome.counts.contains_key("fragments lost with a true reason"));
 }
 
@@ -82,5 +87,10 @@ fn soak() {
             failed.push(seed);
         }
     }
-    assert!(failed.is_empty(), "{} of {} seeds failed: {failed:?}", failed.len(), to - from);
+    assert!(
+        failed.is_empty(),
+        "{} of {} seeds failed: {failed:?}",
+        failed.len(),
+        to - from
+    );
 }

@@ -23,10 +23,7 @@ pub fn fragment(listed: &Fragment) -> Vec<u8> {
         })
         .collect();
     let time = element(&[0xE7], &listed.producer.as_millisecond().to_be_bytes());
-    let cluster = element(
-        &[0x1F, 0x43, 0xB6, 0x75],
-        &[vec![time], frames].concat().concat(),
-    );
+    let cluster = element(&[0x1F, 0x43, 0xB6, 0x75], &[vec![time], frames].concat().concat());
     document(&[("AWS_KINESISVIDEO_FRAGMENT_NUMBER", number)], &cluster)
 }
 

@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
+use kube::{ResourceExt, runtime::watcher::Event};
 use kvs_operator::{
     api::{ArchivePolicy, Recording, VideoStream},
     aws::{Calls, Ports, Regions},
+    caches::Caches,
     clock::AwsClock,
     policy,
     recording::{self, Shared},
-    runtime::{Context, controller::pass},
+    runtime::{Context, Next, controller::pass},
     stream::{self, Known},
 };
 use serde_json::Value;
@@ -39,6 +41,8 @@ struct Cache {
 
 struct Process {
     context: Arc<Context>,
+    caches: Arc<Caches>,
+    policies: policy::Shared,
     shared: Shared,
     known: Arc<Known>,
     cache: Mutex<Cache>,
@@ -72,7 +76,10 @@ pub async fn run(site: Arc<Site>) {
         "cluster",
         REGION,
     );
+    let caches = Arc::<Caches>::default();
     let process = Arc::new(Process {
+        policies: policy::Shared::new(&context, caches.clone()),
+        caches,
         context: Arc::new(context),
         shared: Shared::default(),
         known: Arc::default(),
@@ -80,6 +87,10 @@ pub async fn run(site: Arc<Site>) {
     });
     let mut changes = site.subscribe();
     let mut loops = JoinSet::new();
+    process.caches.video_streams.apply(Event::Init);
+    process.caches.recordings.apply(Event::Init);
+    process.caches.video_streams.apply(Event::InitDone);
+    process.caches.recordings.apply(Event::InitDone);
     for collection in KINDS {
         for object in site.kubernetes.all::<Value>(collection) {
             process.learn(&mut loops, collection, Some(&object), &object);
@@ -116,6 +127,7 @@ impl Process {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let label = |name: &str| text(&object["metadata"]["labels"][name]);
         let key: Key = (collection.to_owned(), text(&object["metadata"]["name"]));
+        self.tell(collection, now.is_some(), object);
         let mut cache = lock(&self.cache);
         let mut due = vec![key.clone()];
         match collection {
@@ -154,6 +166,23 @@ impl Process {
         }
     }
 
+    /// The watches that all controllers share tell of an object.
+    fn tell(&self, collection: &str, there: bool, object: &Value) {
+        fn event<K: serde::de::DeserializeOwned>(there: bool, object: &Value) -> Event<K> {
+            let object = serde_json::from_value(object.clone()).unwrap();
+            if there {
+                Event::Apply(object)
+            } else {
+                Event::Delete(object)
+            }
+        }
+        match collection {
+            STREAMS => self.caches.video_streams.apply(event(there, object)),
+            RECORDINGS => self.caches.recordings.apply(event(there, object)),
+            _ => {}
+        }
+    }
+
     /// Pass after pass over one object, for as long as there is one.
     async fn passes(self: Arc<Self>, key: Key, waker: Arc<Notify>) {
         loop {
@@ -181,7 +210,15 @@ impl Process {
             }
             POLICIES => {
                 let object: ArchivePolicy = serde_json::from_value(object).unwrap();
-                pass("archivepolicy", Arc::new(object), context, &policy::reconcile).await
+                let shared = &self.policies;
+                let reconcile = |object: Arc<ArchivePolicy>, context: Arc<Context>| async move {
+                    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                    match shared.begin(&namespace, &name, context.clock.node().elapsed()) {
+                        Ok(()) => policy::reconcile(object, context, shared).await,
+                        Err(left) => Ok(Next::In(left)),
+                    }
+                };
+                pass("archivepolicy", Arc::new(object), context, &reconcile).await
             }
             _ => {
                 let object: Recording = serde_json::from_value(object).unwrap();
@@ -194,4 +231,3 @@ impl Process {
         }
     }
 }
-

@@ -14,6 +14,7 @@ use super::{
     alarms::CloudWatch,
     bucket::Shelf,
     kubernetes::{Kubernetes, Refusal, Weather},
+    users::Excuse,
     video::Video,
     world::{World, lock},
 };
@@ -42,6 +43,8 @@ pub struct Site {
     pub video: Arc<Mutex<Video>>,
     pub cloudwatch: Arc<Mutex<CloudWatch>>,
     pub shelf: Shelf,
+    /// What users have kept from being recorded.
+    pub excuses: Mutex<Vec<Excuse>>,
     sky: Arc<Sky>,
 }
 
@@ -60,6 +63,7 @@ impl Site {
             video,
             cloudwatch: Arc::default(),
             shelf,
+            excuses: Mutex::default(),
             sky,
         })
     }
@@ -137,7 +141,9 @@ impl Weather for Sky {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let kind = collection.rsplit('/').next().unwrap_or_default();
         match (before, after) {
-            (None, _) => self.world.tell(format!("{kind} {name} is made: {}", object["spec"])),
+            (None, _) => self
+                .world
+                .tell(format!("{kind} {name} is made: {}", object["spec"])),
             (_, None) => self.world.tell(format!("{kind} {name} is gone")),
             (Some(before), Some(after)) => {
                 for part in ["spec", "status"] {
@@ -151,7 +157,9 @@ impl Weather for Sky {
             if let (Some(before), Some(after)) = (before, after) {
                 self.forward(name, before, after);
             }
-            lock(&self.state).recordings.insert(name.to_owned(), object.clone());
+            lock(&self.state)
+                .recordings
+                .insert(name.to_owned(), object.clone());
         }
         let change = Change {
             collection: collection.to_owned(),

@@ -1,6 +1,6 @@
 //! One simulation from its seed: a site with three cameras, a day of storm, then calm until everything has come to its end.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::{
     jobs::Cluster,
     judge, operator,
     site::{NAMESPACE, RECORDINGS, Site},
+    users,
     world::{World, lock},
 };
 
@@ -47,12 +48,13 @@ pub fn run(seed: u64, storm: bool) -> Outcome {
 
 async fn live(world: &Arc<World>) {
     let site = Site::new(world);
-    let retention = set_up(&site);
+    let (retention, made) = set_up(&site);
     let cluster = Cluster {
         world: world.clone(),
         kubernetes: site.kubernetes.clone(),
         video: site.video.clone(),
         shelf: site.shelf.clone(),
+        disk: Some(PathBuf::from("/dev/shm")).filter(|memory| memory.is_dir()),
     };
     tokio::task::spawn_local(cluster.keep(site.subscribe()));
     let mut processes = tokio::task::JoinSet::new();
@@ -71,14 +73,19 @@ async fn live(world: &Arc<World>) {
         .collect();
     let keeper = processes.spawn(keep_running(site.clone()));
     let others = processes.spawn(others(site.clone()));
+    let users = processes.spawn(users::edit(site.clone()));
     tokio::time::sleep(STORM).await;
     sending.iter().for_each(|camera| camera.abort());
     others.abort();
+    users.abort();
     world.calm();
     keeper.abort();
     processes.spawn(operator::run(site.clone()));
+    // What users were deleting has gone by then.
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+    site.mend(&made);
     // Long enough for what KVS never gives out to be given up, and for all recordings to close.
-    let long = SignedDuration::from_hours(retention.into()) + SignedDuration::from_hours(4);
+    let long = SignedDuration::from_hours(i64::from(retention).max(13)) + SignedDuration::from_hours(4);
     let until = world.now() + long;
     while world.now() < until && !at_rest(&site) {
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -99,8 +106,8 @@ fn at_rest(site: &Site) -> bool {
     site.kubernetes.all::<Value>(RECORDINGS).iter().all(done)
 }
 
-/// The objects, and the stream's retention in hours.
-fn set_up(site: &Site) -> i32 {
+/// Makes the objects; returns the streams' retention in hours and what was made.
+fn set_up(site: &Site) -> (i32, Vec<(&'static str, Value)>) {
     let world = &site.world;
     let retention = i32::try_from(world.within(2..13)).unwrap();
     let api = "kvs-operator.io/v1alpha1";
@@ -108,13 +115,14 @@ fn set_up(site: &Site) -> i32 {
         "namespaces",
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }),
     );
+    let mut made = vec![];
     for name in CAMERAS {
-        site.kubernetes.create(
+        made.push((
             "videostreams",
             json!({ "apiVersion": api, "kind": "VideoStream",
                     "metadata": { "name": name, "namespace": NAMESPACE, "labels": { "camera": name } },
                     "spec": { "dataRetentionInHours": retention } }),
-        );
+        ));
     }
     let mut recording = json!({
         "preRoll": format!("{}s", world.within(0..120)),
@@ -126,16 +134,19 @@ fn set_up(site: &Site) -> i32 {
     }
     let selectors = [json!({}), json!({ "matchLabels": { "camera": "door" } })];
     for (name, selector) in ["all", "doors"].into_iter().zip(selectors) {
-        site.kubernetes.create(
+        made.push((
             "archivepolicies",
             json!({ "apiVersion": api, "kind": "ArchivePolicy", "metadata": { "name": name, "namespace": NAMESPACE },
                     "spec": { "streamSelector": selector, "trigger": { "alarm": {} }, "recording": recording,
                               "archiveEvery": format!("{}s", world.within(60..1200)),
                               "clip": { "duration": format!("{}s", world.within(10..300)) },
                               "destination": { "s3": { "bucket": "footage", "prefix": name } } } }),
-        );
+        ));
     }
-    retention
+    for (plural, object) in &made {
+        site.kubernetes.create(plural, object.clone());
+    }
+    (retention, made)
 }
 
 /// The operator's Deployment: starts it again whenever it dies; at times there are two.
@@ -143,7 +154,9 @@ async fn keep_running(site: Arc<Site>) {
     let world = site.world.clone();
     loop {
         let one = tokio::spawn(operator::run(site.clone()));
-        let two = world.bad_luck(6).then(|| tokio::spawn(operator::run(site.clone())));
+        let two = world
+            .bad_luck(6)
+            .then(|| tokio::spawn(operator::run(site.clone())));
         let _gone = Aborts([Some(one.abort_handle()), two.map(|two| two.abort_handle())]);
         if world.bad_luck(1) {
             world.wait(1_000..7_200_000).await;
@@ -181,8 +194,9 @@ async fn others(site: Arc<Site>) {
         }
         let camera = CAMERAS[usize::try_from(world.within(0..3)).unwrap()];
         let names = lock(&site.cloudwatch).names();
-        let alarm = (!names.is_empty())
-            .then(|| names[usize::try_from(world.within(0..i64::try_from(names.len()).unwrap())).unwrap()].clone());
+        let alarm = (!names.is_empty()).then(|| {
+            names[usize::try_from(world.within(0..i64::try_from(names.len()).unwrap())).unwrap()].clone()
+        });
         match (world.within(0..5), alarm) {
             (0, Some(alarm)) => {
                 world.count("alarms deleted by others");

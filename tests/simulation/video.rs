@@ -214,9 +214,7 @@ impl Video {
     ) -> Result<()> {
         self.versions += 1;
         let next = format!("v{}", self.versions);
-        let kept = self
-            .by_arn(arn)
-            .ok_or_else(|| error(operation, Kind::NotFound))?;
+        let kept = self.by_arn(arn).ok_or_else(|| error(operation, Kind::NotFound))?;
         if kept.stream.status != StreamStatus::Active {
             return Err(error(operation, Kind::Busy));
         }
@@ -484,8 +482,9 @@ impl Footage for Kvs {
             if kept.stream.status == StreamStatus::Deleting {
                 return Err(error(OPERATION, Kind::NotFound));
             }
-            let inside =
-                |f: &&Footprint| from <= f.fragment.time(by) && f.fragment.time(by) < to && f.listed_from <= now;
+            let inside = |f: &&Footprint| {
+                from <= f.fragment.time(by) && f.fragment.time(by) < to && f.listed_from <= now
+            };
             let listed = kept.footage.iter().rev().filter(inside);
             Ok(listed.map(|f| f.fragment.clone()).collect())
         })

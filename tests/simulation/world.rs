@@ -80,7 +80,9 @@ impl World {
     pub fn tell(&self, line: impl std::fmt::Display) {
         let now = self.now();
         let line = format!("{now:.3} {line}");
-        if std::env::var("LIVE").is_ok() { eprintln!("{line}"); }
+        if std::env::var("LIVE").is_ok() {
+            eprintln!("{line}");
+        }
         lock(&self.state).story.push(line);
     }
 

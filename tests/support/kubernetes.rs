@@ -180,13 +180,11 @@ impl Kubernetes {
         let answer = match lost {
             Some(refusal) => Err(refusal),
             None => {
-                let served = self.state.lock().unwrap().serve(
-                    &head.method,
-                    &target,
-                    &selector,
-                    kind.as_deref(),
-                    body,
-                );
+                let served =
+                    self.state
+                        .lock()
+                        .unwrap()
+                        .serve(&head.method, &target, &selector, kind.as_deref(), body);
                 let mut lost = None;
                 if let Some(weather) = &self.weather {
                     lost = weather
