@@ -8,12 +8,16 @@ BUILD_PACKAGES := gcc libc6-dev make ca-certificates curl ffmpeg mkvtoolnix pyth
 NODE_PACKAGES := containerd runc containernetworking-plugins umoci nftables iproute2 iptables openssl procps
 # Tests of whole flows on kvs-sim.
 FLOWS := archive policy recording stream
+# What a soak runs.
+N ?= 100
+FROM ?= 1000
+HOURS ?= 24
 CLUSTER := tools/cluster/cluster.sh
 
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check check-and-clients clients e2e bench generate chart s3 packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e bench soak generate chart s3 packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +60,9 @@ e2e: node-packages cluster ## the whole flow on a real cluster
 
 bench: packages ## what the project promises to be, measured, as a table; fails where a bound is broken. BENCH="NAME..." for some
 	@tools/bench.sh $(BENCH)
+
+soak: packages ## the whole operator under a storm on virtual time, seed after seed: N=100 FROM=1000 HOURS=24
+	N=$(N) FROM=$(FROM) HOURS=$(HOURS) cargo test --locked --profile soak --test simulation soak -- --ignored --nocapture
 
 generate: ## the CRDs from the types
 	@tools/generate.sh

@@ -176,7 +176,8 @@ fn count(bytes: &[u8], what: &[u8]) -> usize {
 
 /// Windows of one policy and stream never overlap.
 fn windows(site: &Site, recordings: &BTreeMap<String, Value>) {
-    let mut by: BTreeMap<(String, String), Vec<(Timestamp, Timestamp, &str)>> = BTreeMap::new();
+    type Window<'a> = (Timestamp, Timestamp, &'a str);
+    let mut by: BTreeMap<(String, String), Vec<Window<'_>>> = BTreeMap::new();
     for (name, recording) in recordings {
         let spec = &recording["spec"];
         let (Some(start), Some(end)) = (time(&spec["start"]), time(&spec["end"])) else {

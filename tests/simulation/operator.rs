@@ -10,7 +10,7 @@ use std::{
 use kube::{ResourceExt, runtime::watcher::Event};
 use kvs_operator::{
     api::{ArchivePolicy, Recording, VideoStream},
-    aws::{Calls, Ports, Regions},
+    aws::{Calls, Connection, Place, Ports, Regions},
     caches::Caches,
     clock::AwsClock,
     policy,
@@ -69,7 +69,13 @@ pub async fn run(site: Arc<Site>) {
     config.sweep_interval = kvs_operator::api::Span::from_secs(60);
     let context = Context::new(
         site.kubernetes.client(),
-        Regions::only(REGION, ports),
+        // Only this place is ever asked for: nothing listens there.
+        Regions::new(Connection::to_simulator(
+            "http://127.0.0.1:9",
+            REGION,
+            clock.clone(),
+        ))
+        .with(Place::own(REGION), ports),
         &Calls::default(),
         clock,
         config,

@@ -1,4 +1,4 @@
-//! One simulation from its seed: a site with three cameras, a day of storm, then calm until everything has come to its end.
+//! One simulation from its seed: a site with three cameras, hours of storm, then calm until everything has come to its end.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,9 +16,6 @@ use super::{
 
 const CAMERAS: [&str; 3] = ["door", "gate", "yard"];
 
-/// How long the storm lasts.
-const STORM: Duration = Duration::from_secs(24 * 3600);
-
 /// What came of a simulation.
 pub struct Outcome {
     pub story: Vec<String>,
@@ -26,8 +23,9 @@ pub struct Outcome {
     pub violations: Vec<String>,
 }
 
-/// Runs the simulation of a seed.
-pub fn run(seed: u64, storm: bool) -> Outcome {
+/// Runs the simulation of a seed: so many hours of cameras, in a storm or in fine weather, and then what it takes until
+/// everything has come to rest.
+pub fn run(seed: u64, hours: u64, storm: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -35,7 +33,7 @@ pub fn run(seed: u64, storm: bool) -> Outcome {
         .unwrap();
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let world = World::new(seed, storm);
-        live(&world).await;
+        live(&world, Duration::from_secs(hours * 3600)).await;
         Outcome {
             story: world.story(),
             counts: world.counts(),
@@ -46,7 +44,7 @@ pub fn run(seed: u64, storm: bool) -> Outcome {
     outcome
 }
 
-async fn live(world: &Arc<World>) {
+async fn live(world: &Arc<World>, cameras_run: Duration) {
     let site = Site::new(world);
     let (retention, made) = set_up(&site);
     let cluster = Cluster {
@@ -74,7 +72,7 @@ async fn live(world: &Arc<World>) {
     let keeper = processes.spawn(keep_running(site.clone()));
     let others = processes.spawn(others(site.clone()));
     let users = processes.spawn(users::edit(site.clone()));
-    tokio::time::sleep(STORM).await;
+    tokio::time::sleep(cameras_run).await;
     sending.iter().for_each(|camera| camera.abort());
     others.abort();
     users.abort();
@@ -157,7 +155,7 @@ async fn keep_running(site: Arc<Site>) {
         let two = world
             .bad_luck(6)
             .then(|| tokio::spawn(operator::run(site.clone())));
-        let _gone = Aborts([Some(one.abort_handle()), two.map(|two| two.abort_handle())]);
+        let running = Aborts([Some(one.abort_handle()), two.map(|two| two.abort_handle())]);
         if world.bad_luck(1) {
             world.wait(1_000..7_200_000).await;
         } else {
@@ -165,7 +163,7 @@ async fn keep_running(site: Arc<Site>) {
         }
         world.count("operators killed");
         world.tell("the operator is killed");
-        drop(_gone);
+        drop(running);
         if world.bad_luck(4) {
             world.wait(60_000..5_000_000).await;
         } else {

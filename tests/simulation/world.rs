@@ -79,11 +79,7 @@ impl World {
     /// Adds a line to the story.
     pub fn tell(&self, line: impl std::fmt::Display) {
         let now = self.now();
-        let line = format!("{now:.3} {line}");
-        if std::env::var("LIVE").is_ok() {
-            eprintln!("{line}");
-        }
-        lock(&self.state).story.push(line);
+        lock(&self.state).story.push(format!("{now:.3} {line}"));
     }
 
     /// Counts something, such as a fault of a kind.
