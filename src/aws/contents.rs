@@ -267,7 +267,15 @@ impl Contents for Bucket {
             .await
         {
             Ok(found) => found.rules.unwrap_or_default(),
-            Err(e) if e.code.as_deref() == Some("NoSuchLifecycleConfiguration") => Vec::new(),
+            // An S3 without lifecycles has no rules, either.
+            Err(e)
+                if matches!(
+                    e.code.as_deref(),
+                    Some("NoSuchLifecycleConfiguration" | "NotImplemented")
+                ) =>
+            {
+                Vec::new()
+            }
             Err(e) => return Err(e),
         };
         let enabled = rules
