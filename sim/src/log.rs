@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::wire::Fault;
+
 /// The file; without a data folder there is none, and nothing is kept.
 #[derive(Debug)]
 pub struct Log {
@@ -66,6 +68,12 @@ impl Log {
         file.persist(path).with_context(context)?;
         self.file = Some(OpenOptions::new().append(true).open(path).with_context(context)?);
         Ok(())
+    }
+
+    /// Adds records in one write, on behalf of a request.
+    pub fn commit<R: Serialize>(&mut self, records: impl IntoIterator<Item = R>) -> Result<(), Fault> {
+        self.append(records)
+            .map_err(|e| Fault::internal(format!("the log cannot be written: {e}")))
     }
 
     /// Adds records in one write.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use super::{
     model::{Actions, Alarm, AlarmId, AlarmKind, MetricAlarm, MetricName, State, StateValue, Watches},
     tags, validate,
 };
-use crate::wire::{Fault, Tag, Time, empty, int, join, tree, typed};
+use crate::wire::{Fault, Tag, Time, empty, int, join, page, tree, typed};
 
 /// Members of PutMetricAlarm that AWS has and the simulator does not.
 const NOT_SIMULATED: [&str; 7] = [
@@ -273,7 +272,7 @@ impl CloudWatch {
             })
             .take(max + 1)
             .collect();
-        let next_token = (found.len() > max).then(|| BASE64_URL_SAFE_NO_PAD.encode(&found[max - 1].id.name));
+        let next_token = (found.len() > max).then(|| page::token(&found[max - 1].id.name));
         let (mut metric_alarms, mut composite_alarms) = (vec![], vec![]);
         for alarm in found.into_iter().take(max) {
             match alarm.kind() {
@@ -411,8 +410,5 @@ fn deletable(book: &Book, region: &str, alarms: &[Alarm]) -> Result<(), Fault> {
 }
 
 fn name_of(token: &str) -> Result<String, Fault> {
-    let bytes = BASE64_URL_SAFE_NO_PAD
-        .decode(token)
-        .map_err(|_| Fault::next_token())?;
-    String::from_utf8(bytes).map_err(|_| Fault::next_token())
+    page::text(token).ok_or_else(Fault::next_token)
 }

@@ -1,6 +1,5 @@
 //! What happened to alarms: the items, and DescribeAlarmHistory.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use super::{
     model::{Alarm, AlarmId, AlarmKind, State},
     reason::date,
 };
-use crate::wire::{Fault, Time, int, tree, typed};
+use crate::wire::{Fault, Time, int, page, tree, typed};
 
 /// As long (ms) as history is kept: what comes later never comes.
 const KEPT_MILLIS: i64 = 30 * 24 * 3_600_000;
@@ -301,15 +300,12 @@ fn late(item: &Item) -> SignedDuration {
 }
 
 fn token(place: &Place) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{}/{}", place.0, place.1))
+    page::token(&format!("{}/{}", place.0, place.1))
 }
 
 fn place(token: &str) -> Result<Place, Fault> {
-    let text = BASE64_URL_SAFE_NO_PAD
-        .decode(token)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
-    text.as_deref()
+    page::text(token)
+        .as_deref()
         .and_then(|text| text.split_once('/'))
         .and_then(|(millis, number)| Some((millis.parse().ok()?, number.parse().ok()?)))
         .ok_or_else(Fault::next_token)

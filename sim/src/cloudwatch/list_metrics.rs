@@ -1,6 +1,5 @@
 //! Which metrics there are: ListMetrics.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ use super::{
 };
 use crate::{
     metrics::Metric,
-    wire::{Fault, tree, typed},
+    wire::{Fault, page, tree, typed},
 };
 
 /// The most metrics on a page.
@@ -50,10 +49,8 @@ impl CloudWatch {
         }
         let skip = match &input.next_token {
             None => 0,
-            Some(token) => BASE64_URL_SAFE_NO_PAD
-                .decode(token)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<usize>().ok())
+            Some(token) => page::text(token)
+                .and_then(|text| text.parse::<usize>().ok())
                 .ok_or_else(Fault::next_token)?,
         };
         let wanted = |metric: &Metric| {
@@ -73,8 +70,7 @@ impl CloudWatch {
             .filter(wanted)
             .skip(skip)
             .collect();
-        let next_token =
-            (found.len() > PAGE).then(|| BASE64_URL_SAFE_NO_PAD.encode((skip + PAGE).to_string()));
+        let next_token = (found.len() > PAGE).then(|| page::token(&(skip + PAGE).to_string()));
         let name = |metric: Metric| MetricName {
             namespace: metric.namespace,
             metric_name: metric.name,

@@ -10,7 +10,7 @@ use super::{
     book::Change,
     model::{Alarm, AlarmId},
 };
-use crate::wire::{Fault, Tag, empty, tree, typed};
+use crate::wire::{Fault, Tag, empty, tag_fits, tree, typed};
 
 /// The most tags of one resource.
 const MOST: usize = 50;
@@ -34,7 +34,7 @@ struct Output {
 pub fn checked(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Fault> {
     let mut map = BTreeMap::new();
     for Tag { key, value } in tags {
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+        if !tag_fits(&key, &value) {
             return Err(Fault::validation(format!(
                 "Tag key \"{key}\" must have 1 to 128 characters, and its value at most 256."
             )));

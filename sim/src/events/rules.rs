@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use super::{
     model::{Rule, RuleId},
     pattern::Pattern,
 };
-use crate::wire::{Fault, Tag, empty, int, tree, typed};
+use crate::wire::{Fault, Tag, empty, int, page, tag_fits, tree, typed};
 
 const MOST_TAGS: usize = 50;
 
@@ -182,10 +181,8 @@ impl Events {
         let book = self.book();
         let found = book
             .rules(region)
-            .filter(|rule| rule.id.name.starts_with(&prefix))
-            .collect();
-        let name = |rule: &&Rule| rule.id.name.clone();
-        let (page, next) = page(found, name, input.limit, input.next_token)?;
+            .filter(|rule| rule.id.name.starts_with(&prefix));
+        let (page, next) = page(found, |rule| &rule.id.name, input.limit, input.next_token)?;
         let rules: Vec<Shown<'_>> = page.into_iter().map(Rule::shown).collect();
         Ok(listed("Rules", tree(&rules)?, next))
     }
@@ -275,10 +272,7 @@ fn resource(arn: Option<&str>) -> Result<RuleId, Fault> {
 
 fn tags(list: Vec<Tag>) -> Result<BTreeMap<String, String>, Fault> {
     let tags: BTreeMap<String, String> = list.into_iter().map(|tag| (tag.key, tag.value)).collect();
-    let long = |(key, value): (&String, &String)| {
-        key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256
-    };
-    if tags.len() > MOST_TAGS || tags.iter().any(long) {
+    if tags.len() > MOST_TAGS || !tags.iter().all(|(key, value)| tag_fits(key, value)) {
         return Err(error::validation(
             "A rule has at most 50 tags, with keys of 1 to 128 and values of at most 256 characters.",
         ));
@@ -295,8 +289,8 @@ pub fn listed(name: &str, list: Value, next: Option<String>) -> Value {
 
 /// A page of a list that is sorted by a name, and the token of the next.
 pub fn page<T>(
-    all: Vec<T>,
-    name: impl Fn(&T) -> String,
+    all: impl IntoIterator<Item = T>,
+    name: impl Fn(&T) -> &str,
     limit: Option<i64>,
     token: Option<String>,
 ) -> Result<(Vec<T>, Option<String>), Fault> {
@@ -309,25 +303,7 @@ pub fn page<T>(
             )));
         }
     };
-    let after = match token {
-        None => None,
-        Some(token) => Some(
-            BASE64_URL_SAFE_NO_PAD
-                .decode(token)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| error::validation("The token is not valid."))?,
-        ),
-    };
-    let mut page: Vec<T> = all
-        .into_iter()
-        .filter(|item| after.as_ref().is_none_or(|after| name(item) > *after))
-        .collect();
-    let more = page.len() > most;
-    page.truncate(most);
-    let next = page
-        .last()
-        .filter(|_| more)
-        .map(|last| BASE64_URL_SAFE_NO_PAD.encode(name(last)));
-    Ok((page, next))
+    let invalid = || error::validation("The token is not valid.");
+    let after = token.map(|token| page::text(&token).ok_or_else(invalid));
+    Ok(page::page(all, name, most, after.transpose()?.as_deref()))
 }

@@ -7,7 +7,7 @@ use super::{
     Events,
     book::Change,
     error,
-    model::{Rule, Target},
+    model::Target,
     rules::{bus, listed, page, rule_id},
 };
 use crate::wire::{Fault, int, tree, typed};
@@ -109,9 +109,8 @@ impl Events {
         let input: Input = typed(input)?;
         let id = rule_id(region, input.rule, input.event_bus_name.as_deref())?;
         let book = self.book();
-        let targets = book.rule(&id)?.targets.values().collect();
-        let name = |target: &&Target| target.id.clone();
-        let (page, next) = page(targets, name, input.limit, input.next_token)?;
+        let targets = book.rule(&id)?.targets.values();
+        let (page, next) = page(targets, |target| &target.id, input.limit, input.next_token)?;
         Ok(listed("Targets", tree(&page)?, next))
     }
 
@@ -121,12 +120,10 @@ impl Events {
         bus(region, input.event_bus_name.as_deref())?;
         let arn = input.target_arn.ok_or_else(|| error::missing("TargetArn"))?;
         let book = self.book();
-        let rules: Vec<&Rule> = book
+        let rules = book
             .rules(region)
-            .filter(|rule| rule.targets.values().any(|target| target.arn == arn))
-            .collect();
-        let name = |rule: &&Rule| rule.id.name.clone();
-        let (page, next) = page(rules, name, input.limit, input.next_token)?;
+            .filter(|rule| rule.targets.values().any(|target| target.arn == arn));
+        let (page, next) = page(rules, |rule| &rule.id.name, input.limit, input.next_token)?;
         let names = page
             .into_iter()
             .map(|rule| rule.id.name.as_str().into())

@@ -49,9 +49,7 @@ impl Book {
 
     /// Makes a change.
     pub fn commit(&mut self, change: Change) -> Result<(), Fault> {
-        self.log
-            .append([&change])
-            .map_err(|e| Fault::internal(format!("the log cannot be written: {e}")))?;
+        self.log.commit([&change])?;
         self.apply(change);
         Ok(())
     }

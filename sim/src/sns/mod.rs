@@ -12,13 +12,12 @@ mod topics;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::HeaderMap;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 
 use crate::{
     http::{Request, Response, region},
     sqs::Sqs,
-    wire::{Fault, Service},
+    wire::{Fault, Service, page},
     world::World,
 };
 use book::Book;
@@ -94,25 +93,7 @@ fn page<T>(
     name: impl Fn(&T) -> &str,
     token: Option<String>,
 ) -> Result<(Vec<T>, Option<String>), Fault> {
-    let after = match token {
-        None => None,
-        Some(token) => Some(
-            BASE64_URL_SAFE_NO_PAD
-                .decode(token)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| error::parameter("NextToken"))?,
-        ),
-    };
-    let mut page: Vec<T> = all
-        .into_iter()
-        .filter(|item| after.as_ref().is_none_or(|after| name(item) > after.as_str()))
-        .collect();
-    let more = page.len() > PAGE;
-    page.truncate(PAGE);
-    let next = page
-        .last()
-        .filter(|_| more)
-        .map(|last| BASE64_URL_SAFE_NO_PAD.encode(name(last)));
-    Ok((page, next))
+    let invalid = || error::parameter("NextToken");
+    let after = token.map(|token| page::text(&token).ok_or_else(invalid));
+    Ok(page::page(all, name, PAGE, after.transpose()?.as_deref()))
 }

@@ -13,7 +13,7 @@ use super::{
     page,
 };
 use crate::{
-    wire::{Fault, Tag, empty, map, tree, typed},
+    wire::{Fault, Tag, empty, map, tag_fits, tree, typed},
     world::ACCOUNT,
 };
 
@@ -237,10 +237,7 @@ fn tags(list: Vec<Tag>) -> Result<BTreeMap<String, String>, Fault> {
     if tags.len() > MOST_TAGS {
         return Err(error::tags());
     }
-    let long = |(key, value): (&String, &String)| {
-        key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256
-    };
-    if tags.iter().any(long) {
+    if !tags.iter().all(|(key, value)| tag_fits(key, value)) {
         return Err(error::parameter(
             "Tags Reason: keys have 1 to 128 characters, values at most 256",
         ));

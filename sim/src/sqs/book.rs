@@ -58,9 +58,7 @@ impl Book {
 
     /// Makes changes, all or none.
     pub fn commit(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
-        self.log
-            .append(&changes)
-            .map_err(|e| Fault::internal(format!("the log cannot be written: {e}")))?;
+        self.log.commit(&changes)?;
         changes.into_iter().for_each(|change| self.apply(change));
         Ok(())
     }

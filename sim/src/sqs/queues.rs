@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use super::{
     model::{Queue, QueueId},
 };
 use crate::{
-    wire::{Fault, empty, int, tree, typed},
+    wire::{Fault, empty, int, page, tag_fits, tree, typed},
     world::ACCOUNT,
 };
 
@@ -277,10 +276,7 @@ fn checked_name(name: String) -> Result<String, Fault> {
 }
 
 fn at_most(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Fault> {
-    let long = |(key, value): (&String, &String)| {
-        key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256
-    };
-    if tags.len() > MOST_TAGS || tags.iter().any(long) {
+    if tags.len() > MOST_TAGS || !tags.iter().all(|(key, value)| tag_fits(key, value)) {
         return Err(Fault::value(
             "A queue has at most 50 tags, with keys of 1 to 128 and values of at most 256 characters.",
         ));
@@ -315,28 +311,11 @@ fn page(found: Vec<QueueId>, max: Option<i64>, token: Option<&str>, caller: &Cal
             ));
         }
     };
-    let after = match token {
-        None => None,
-        Some(token) => Some(
-            BASE64_URL_SAFE_NO_PAD
-                .decode(token)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| error::parameter("NextToken", token, "Invalid token."))?,
-        ),
-    };
-    let mut found: Vec<QueueId> = found
-        .into_iter()
-        .filter(|id| after.as_ref().is_none_or(|after| id.name > *after))
-        .collect();
-    let more = max.is_some() && found.len() > most;
-    found.truncate(most);
-    let next_token = found
-        .last()
-        .filter(|_| more)
-        .map(|id| BASE64_URL_SAFE_NO_PAD.encode(&id.name));
+    let invalid = |token| error::parameter("NextToken", token, "Invalid token.");
+    let after = token.map(|token| page::text(token).ok_or_else(|| invalid(token)));
+    let (found, next) = page::page(found, |id| &id.name, most, after.transpose()?.as_deref());
     tree(&Listed {
         queue_urls: found.iter().map(|id| caller.url(id)).collect(),
-        next_token,
+        next_token: next.filter(|_| max.is_some()),
     })
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ciborium::Value;
 use jiff::{SignedDuration, Timestamp};
 use md5::{Digest, Md5};
@@ -17,7 +16,7 @@ use super::{
     send,
 };
 use crate::{
-    wire::{Fault, int, map, tree, typed},
+    wire::{Fault, int, map, page, tree, typed},
     world::ACCOUNT,
 };
 
@@ -203,16 +202,12 @@ fn moved(from: &Queue, to: &QueueId, message: Message, now: Timestamp) -> [Chang
 
 /// The handle of one receive of a message.
 fn handle(id: &QueueId, message: &Message) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{}/{}/{}", id.name, message.number, message.receives))
+    page::token(&format!("{}/{}/{}", id.name, message.number, message.receives))
 }
 
 /// The message that a handle is of, and which of its receives.
 pub fn handled(id: &QueueId, handle: &str) -> Result<(u64, u32), Fault> {
-    let text = BASE64_URL_SAFE_NO_PAD
-        .decode(handle)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(error::receipt)?;
+    let text = page::text(handle).ok_or_else(error::receipt)?;
     let parts: BTreeMap<usize, &str> = text.split('/').enumerate().collect();
     match (parts.get(&0), parts.get(&1), parts.get(&2)) {
         (Some(name), Some(number), Some(receives)) if *name == id.name => number

@@ -16,6 +16,7 @@ mod cbor;
 mod fault;
 mod fields;
 mod json;
+pub mod page;
 mod query;
 
 pub use fault::Fault;
@@ -200,6 +201,11 @@ pub fn join(first: Value, second: Value) -> Value {
         }
         (first, _) => first,
     }
+}
+
+/// Whether a tag's key has 1 to 128 characters and its value at most 256.
+pub fn tag_fits(key: &str, value: &str) -> bool {
+    !key.is_empty() && key.chars().count() <= 128 && value.chars().count() <= 256
 }
 
 /// A tag.
