@@ -5,22 +5,17 @@ use aws_sdk_kinesisvideoarchivedmedia::types::{
     ClipFragmentSelector, ClipFragmentSelectorType, ClipTimestampRange,
 };
 use aws_smithy_types::DateTime;
-use jiff::SignedDuration;
 use kvs_operator::archiver::request::Outcome;
 
 use super::{
     judge, report,
-    sim::{STREAM, Sim, footage},
+    sim::{STREAM, Sim},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn get_clip_of_the_same_span_has_the_same_packets() {
     let sim = Sim::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let from = sim.now();
-    sim.put(&footage(folder.path()), 1).await;
-    let to = sim.now();
-    sim.advance(SignedDuration::from_hours(1));
+    let (from, to) = sim.footage(1).await;
 
     let config = archived::Config::builder()
         .behavior_version(archived::config::BehaviorVersion::latest())
@@ -47,22 +42,7 @@ async fn get_clip_of_the_same_span_has_the_same_packets() {
         .clip_fragment_selector(selector);
     let clip = clip.send().await.unwrap().payload.collect().await.unwrap();
 
-    let (start, end) = (from.to_string(), to.to_string());
-    let output = sim
-        .kvs_operator(&[
-            "archive",
-            "--stream",
-            STREAM,
-            "--from",
-            &start,
-            "--to",
-            &end,
-            "--bucket",
-            &sim.bucket,
-            "--clip-duration",
-            "1h",
-        ])
-        .await;
+    let output = sim.archive(from, to, &["--clip-duration", "1h"]).await;
     assert_eq!(report(&output).outcome, Outcome::Committed);
     let files = sim.keys("stream=").await;
     assert_eq!(files.len(), 1, "{files:?}");

@@ -88,27 +88,10 @@ async fn archived(sim: &Sim, report: &ArchiveReport) -> BTreeMap<String, Vec<(i6
 #[tokio::test(flavor = "multi_thread")]
 async fn every_packet_is_archived_once_by_hand() {
     let sim = Sim::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let from = sim.now();
-    sim.put(&sim::footage(folder.path()), 3).await;
-    let to = sim.now();
-    sim.advance(SignedDuration::from_hours(1));
-    let (start, end) = (from.to_string(), to.to_string());
-    let span = [
-        "--stream",
-        STREAM,
-        "--from",
-        &start,
-        "--to",
-        &end,
-        "--bucket",
-        &sim.bucket,
-        "--prefix",
-        "cameras/archive",
-    ];
+    let (from, to) = sim.footage(3).await;
     let archive = async |more: &[&str]| {
-        sim.kvs_operator(&[&["archive", "--clip-duration", "20s"], &span[..], more].concat())
-            .await
+        let how = ["--prefix", "cameras/archive", "--clip-duration", "20s"];
+        sim.archive(from, to, &[&how, more].concat()).await
     };
 
     let dry = archive(&["--dry-run"]).await;
@@ -257,24 +240,13 @@ async fn a_hostile_aws_changes_nothing() {
         rules.push(serde_json::json!({"operation": operation, "times": times, "fault": fault}));
     }
     sim.faults(rules.into());
-    let (start, end) = (from.to_string(), to.to_string());
-    let span = [
-        "--stream",
-        STREAM,
-        "--from",
-        &start,
-        "--to",
-        &end,
-        "--bucket",
-        &sim.bucket,
-        "--clip-duration",
-        "10s",
-    ];
     let mut runs = 0;
     let closed = loop {
         runs += 1;
         let sweep: &[&str] = if runs > 1 { &["--sweep", "--close"] } else { &[] };
-        let output = sim.kvs_operator(&[&["archive"], &span[..], sweep].concat()).await;
+        let output = sim
+            .archive(from, to, &[&["--clip-duration", "10s"], sweep].concat())
+            .await;
         let told = report(&output);
         assert!(
             [Outcome::Committed, Outcome::NothingNew, Outcome::Closed].contains(&told.outcome),
@@ -345,21 +317,7 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
     let sim = Sim::start().await;
     let from = sim.now();
     sim.advance(SignedDuration::from_hours(2));
-    let run = async |to: Timestamp, more: &[&str]| {
-        let (start, end) = (from.to_string(), to.to_string());
-        let span = [
-            "archive",
-            "--stream",
-            STREAM,
-            "--from",
-            &start,
-            "--to",
-            &end,
-            "--bucket",
-            &sim.bucket,
-        ];
-        sim.kvs_operator(&[&span[..], more].concat()).await
-    };
+    let run = async |to: Timestamp, more: &[&str]| sim.archive(from, to, more).await;
     let empty = run(from + SignedDuration::from_hours(1), &["--fail-on-loss"]).await;
     let told = report(&empty);
     assert_eq!(
@@ -408,27 +366,8 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_are_kept_as_the_flags_say() {
     let sim = Sim::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let from = sim.now();
-    sim.put(&sim::footage(folder.path()), 1).await;
-    let to = sim.now();
-    sim.advance(SignedDuration::from_hours(1));
-    let (start, end) = (from.to_string(), to.to_string());
-    let span = [
-        "archive",
-        "--stream",
-        STREAM,
-        "--from",
-        &start,
-        "--to",
-        &end,
-        "--bucket",
-        &sim.bucket,
-    ];
-    let archive = async |more: &str| {
-        sim.kvs_operator(&[&span[..], &more.split(' ').collect::<Vec<_>>()].concat())
-            .await
-    };
+    let (from, to) = sim.footage(1).await;
+    let archive = async |more: &str| sim.archive(from, to, &more.split(' ').collect::<Vec<_>>()).await;
     for wrong in [
         "--storage-class COLD",
         "--sse rot13",

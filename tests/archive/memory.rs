@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use jiff::SignedDuration;
 use kvs_operator::archiver::request::Outcome;
@@ -103,29 +103,11 @@ async fn the_largest_footage_is_archived_in_64_mib() {
     assert_eq!(fragments, 3 + 8 + 1500);
     sim.advance(SignedDuration::from_hours(1));
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-operator"));
+    let mut command = sim.program();
     let (from, to) = (from.to_string(), to.to_string());
     command
-        .args([
-            "archive",
-            "--stream",
-            STREAM,
-            "--from",
-            &from,
-            "--to",
-            &to,
-            "--bucket",
-            &sim.bucket,
-        ])
-        .args(["--fragments-per-second", "500"])
-        .env_clear()
-        .env("TMPDIR", std::env::temp_dir())
-        .env("AWS_ENDPOINT_URL", &sim.endpoint)
-        .env("AWS_ENDPOINT_URL_S3", &sim.s3_endpoint)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "sim")
-        .env("AWS_SECRET_ACCESS_KEY", "sim")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .args(["archive", "--stream", STREAM, "--from", &from, "--to", &to])
+        .args(["--bucket", &sim.bucket, "--fragments-per-second", "500"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let (output, peak) = tokio::task::spawn_blocking(move || {

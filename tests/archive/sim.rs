@@ -152,6 +152,16 @@ impl Sim {
         camera::run(options, std::future::pending()).await.unwrap();
     }
 
+    /// Streams footage so many times and lets an hour go by. Returns when it began and ended.
+    pub async fn footage(&self, loops: u64) -> (Timestamp, Timestamp) {
+        let folder = tempfile::tempdir().unwrap();
+        let from = self.now();
+        self.put(&footage(folder.path()), loops).await;
+        let to = self.now();
+        self.advance(SignedDuration::from_hours(1));
+        (from, to)
+    }
+
     /// What PutMedia persisted.
     pub fn ledger(&self) -> Vec<Entry> {
         let text = std::fs::read_to_string(self.folder.path().join("ledger.jsonl")).unwrap();
@@ -191,11 +201,27 @@ impl Sim {
         object.body.collect().await.unwrap().to_vec()
     }
 
+    /// Archives a span of the stream by the program.
+    pub async fn archive(&self, from: impl ToString, to: impl ToString, more: &[&str]) -> Output {
+        let (from, to) = (from.to_string(), to.to_string());
+        let span = ["archive", "--stream", STREAM, "--from", &from, "--to", &to];
+        let place = ["--bucket", &self.bucket];
+        self.kvs_operator(&[&span[..], &place, more].concat()).await
+    }
+
     /// Runs the program. It and the simulator share this machine, not this thread.
     pub async fn kvs_operator(&self, args: &[&str]) -> Output {
+        let mut command = self.program();
+        command.args(args);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+
+    /// The program, with nothing in its environment but where the simulator is.
+    pub fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-operator"));
         command
-            .args(args)
             .env_clear()
             .env("TMPDIR", std::env::temp_dir())
             .env("AWS_ENDPOINT_URL", &self.endpoint)
@@ -204,9 +230,7 @@ impl Sim {
             .env("AWS_ACCESS_KEY_ID", "sim")
             .env("AWS_SECRET_ACCESS_KEY", "sim")
             .env("AWS_EC2_METADATA_DISABLED", "true");
-        tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap()
+        command
     }
 }
 

@@ -9,17 +9,14 @@ use aws_sdk_s3::types::{
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::sim::{self, STREAM, Sim};
+use crate::sim::Sim;
 
 pub const PREFIX: &str = "cameras/archive";
 
 /// A closed archive of two recordings of the same footage, and an open one.
 pub async fn archived(sim: &Sim) -> (String, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let from = sim.now().to_string();
-    sim.put(&sim::footage(folder.path()), 2).await;
-    let to = sim.now().to_string();
-    sim.advance(SignedDuration::from_hours(1));
+    let (from, to) = sim.footage(2).await;
+    let (from, to) = (from.to_string(), to.to_string());
     archive(sim, (&from, &to), &["--recording", "one"]).await;
     archive(sim, (&from, &to), &["--recording", "one", "--sweep", "--close"]).await;
     archive(sim, (&from, &to), &["--recording", "two"]).await;
@@ -27,19 +24,8 @@ pub async fn archived(sim: &Sim) -> (String, String) {
 }
 
 pub async fn archive(sim: &Sim, (from, to): (&str, &str), more: &[&str]) -> Output {
-    let what = [
-        "archive",
-        "--clip-duration",
-        "20s",
-        "--stream",
-        STREAM,
-        "--from",
-        from,
-        "--to",
-        to,
-    ];
-    let place = ["--bucket", &sim.bucket, "--prefix", PREFIX];
-    let output = sim.kvs_operator(&[&what[..], &place, more].concat()).await;
+    let how = ["--clip-duration", "20s", "--prefix", PREFIX];
+    let output = sim.archive(from, to, &[&how, more].concat()).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     output
 }

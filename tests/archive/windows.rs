@@ -11,40 +11,23 @@ use kvs_sim::kvs::ingest::ledger::Entry;
 
 use crate::{
     report,
-    sim::{self, STREAM, Sim},
+    sim::{self, Sim},
 };
 
 /// The program on one span of the stream.
 struct Span<'a> {
     sim: &'a Sim,
-    from: String,
-    to: String,
+    from: Timestamp,
+    to: Timestamp,
 }
 
 impl Span<'_> {
     fn new(sim: &Sim, from: Timestamp, to: Timestamp) -> Span<'_> {
-        Span {
-            sim,
-            from: from.to_string(),
-            to: to.to_string(),
-        }
+        Span { sim, from, to }
     }
 
     async fn archive(&self, more: &[&str]) -> (Option<i32>, ArchiveReport) {
-        let span = [
-            "--stream",
-            STREAM,
-            "--from",
-            &self.from,
-            "--to",
-            &self.to,
-            "--bucket",
-            &self.sim.bucket,
-        ];
-        let output = self
-            .sim
-            .kvs_operator(&[&["archive"], &span[..], more].concat())
-            .await;
+        let output = self.sim.archive(self.from, self.to, more).await;
         (output.status.code(), report(&output))
     }
 

@@ -301,20 +301,7 @@ async fn changed_tags_of_an_alarm_are_put_right_within_six_hours() {
 
 #[tokio::test]
 async fn a_stream_of_another_account_has_its_alarm_there() {
-    let grants = json!([
-        { "namespaces": ["site"], "streams": ["*"], "buckets": ["bucket"] },
-        { "namespaces": ["site"], "streams": ["*"], "roles": [ROLE] },
-    ]);
-    let site = Site::on(Fixture::granting(grants).await);
-    // The same name in both accounts.
-    site.fixture.kubernetes.create(
-        "videostreams",
-        json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
-                "metadata": { "name": "theirs", "namespace": "site", "labels": { "record": "yes" } },
-                "spec": { "streamName": "door", "roleArn": ROLE, "externalId": EXTERNAL_ID },
-                "status": { "streamARN": "arn:aws:kinesisvideo:eu-west-1:210987654321:stream/door/1780000000000",
-                            "streamName": "door", "region": "eu-west-1", "dataRetentionInHours": 24 } }),
-    );
+    let site = Site::with_theirs(Some(EXTERNAL_ID)).await;
     site.pass().await.unwrap();
     assert_eq!(site.ready(), ("Watching".into(), "True".into()));
     let role = Role {
@@ -362,20 +349,8 @@ async fn what_is_not_granted_is_neither_watched_nor_written() {
 
 #[tokio::test]
 async fn a_role_that_is_refused_stops_nothing_elsewhere_and_loses_nothing() {
-    let grants = json!([
-        { "namespaces": ["site"], "streams": ["*"], "buckets": ["bucket"] },
-        { "namespaces": ["site"], "streams": ["*"], "roles": [ROLE] },
-    ]);
-    let site = Site::on(Fixture::granting(grants).await);
     // Without the external id that the role asks for.
-    site.fixture.kubernetes.create(
-        "videostreams",
-        json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
-                "metadata": { "name": "theirs", "namespace": "site", "labels": { "record": "yes" } },
-                "spec": { "streamName": "door", "roleArn": ROLE },
-                "status": { "streamARN": "arn:aws:kinesisvideo:eu-west-1:210987654321:stream/door/1780000000000",
-                            "streamName": "door", "region": "eu-west-1", "dataRetentionInHours": 24 } }),
-    );
+    let site = Site::with_theirs(None).await;
     site.go(3, false, true).await;
     site.go(5, true, true).await;
     assert_eq!(site.recordings().len(), 1, "of the stream that can be reached");

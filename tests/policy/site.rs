@@ -16,11 +16,11 @@ use kvs_operator::{
 use kvs_sim::metrics::Metric;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, REGION};
+use crate::support::{
+    Fixture, REGION, ROLE,
+    kubernetes::{POLICIES, RECORDINGS, STREAMS},
+};
 
-const POLICIES: &str = "kvs-operator.io/v1alpha1/archivepolicies";
-const RECORDINGS: &str = "kvs-operator.io/v1alpha1/recordings";
-const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
 /// When the camera's stream was made.
 const CREATED: i64 = 1_780_000_000_000;
 
@@ -98,6 +98,27 @@ impl Site {
 
     async fn with(wrap: impl FnOnce(Ports) -> Ports) -> Self {
         Self::on(Fixture::with(wrap).await)
+    }
+
+    /// With a stream of the same name in another account, which is reached by a role.
+    pub async fn with_theirs(external_id: Option<&str>) -> Self {
+        let grants = json!([
+            { "namespaces": ["site"], "streams": ["*"], "buckets": ["bucket"] },
+            { "namespaces": ["site"], "streams": ["*"], "roles": [ROLE] },
+        ]);
+        let site = Self::on(Fixture::granting(grants).await);
+        let arn = format!("arn:aws:kinesisvideo:{REGION}:210987654321:stream/door/{CREATED}");
+        let mut spec = json!({ "streamName": "door", "roleArn": ROLE });
+        if let Some(id) = external_id {
+            spec["externalId"] = json!(id);
+        }
+        site.fixture.kubernetes.create(
+            "videostreams",
+            json!({ "apiVersion": "kvs-operator.io/v1alpha1", "kind": "VideoStream",
+                    "metadata": { "name": "theirs", "namespace": "site", "labels": { "record": "yes" } }, "spec": spec,
+                    "status": { "streamARN": arn, "streamName": "door", "region": REGION, "dataRetentionInHours": 24 } }),
+        );
+        site
     }
 
     pub fn on(fixture: Fixture) -> Self {

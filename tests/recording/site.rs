@@ -15,12 +15,8 @@ use kvs_operator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, REGION};
-
-pub const RECORDINGS: &str = "kvs-operator.io/v1alpha1/recordings";
-pub const POLICIES: &str = "kvs-operator.io/v1alpha1/archivepolicies";
-pub const JOBS: &str = "batch/v1/jobs";
-const PODS: &str = "v1/pods";
+pub use crate::support::kubernetes::{JOBS, POLICIES, RECORDINGS};
+use crate::support::{Fixture, REGION, kubernetes::PODS};
 
 pub struct Site {
     pub fixture: Fixture,

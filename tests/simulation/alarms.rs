@@ -10,7 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kvs_operator::{
     aws::{
-        Alarms, Kind, Result,
+        Alarms, Result,
         alarms::{Alarm, HistoryEntry, NewAlarm},
     },
     clock::AwsClock,
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     video::ACCOUNT,
-    world::{Fate, World, error, lock},
+    world::{World, lock},
 };
 
 /// All alarms.
@@ -213,18 +213,8 @@ impl Watch {
         operation: &'static str,
         effect: impl FnOnce(&mut CloudWatch, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        let fate = self.world.call(operation).await;
-        if let Fate::Fails(kind) = fate {
-            return Err(error(operation, kind));
-        }
-        let done = effect(&mut lock(&self.cloudwatch), self.world.now());
-        self.world.wait(1..20).await;
-        if fate == Fate::Unanswered {
-            return Err(error(operation, Kind::Unavailable));
-        }
-        let seconds = self.world.now().as_second();
-        self.clock.saw(Timestamp::from_second(seconds).unwrap());
-        done
+        let effect = || effect(&mut lock(&self.cloudwatch), self.world.now());
+        self.world.call(operation, &self.clock, effect).await
     }
 
     async fn describe_where(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Alarm>> {

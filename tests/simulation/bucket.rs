@@ -14,7 +14,7 @@ use kvs_operator::{
     clock::AwsClock,
 };
 
-use super::world::{Fate, World, error, lock};
+use super::world::{World, error, lock};
 
 /// The bucket, for the judge.
 pub type Shelf = Arc<Mutex<BTreeMap<String, Object>>>;
@@ -33,17 +33,8 @@ impl Bucket {
         operation: &'static str,
         effect: impl FnOnce(&mut BTreeMap<String, Object>) -> T,
     ) -> Result<T> {
-        let fate = self.world.call(operation).await;
-        if let Fate::Fails(kind) = fate {
-            return Err(error(operation, kind));
-        }
-        let done = effect(&mut lock(&self.shelf));
-        self.world.wait(1..20).await;
-        if fate == Fate::Unanswered {
-            return Err(error(operation, Kind::Unavailable));
-        }
-        self.clock.saw(self.world.now());
-        Ok(done)
+        let effect = || Ok(effect(&mut lock(&self.shelf)));
+        self.world.call(operation, &self.clock, effect).await
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::Method;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+pub use super::kubernetes::{JOBS, PODS, POLICIES, RECORDINGS, STREAMS};
 pub use super::support::REGION;
 use super::{
     alarms::CloudWatch,
@@ -20,11 +21,6 @@ use super::{
 };
 
 pub const NAMESPACE: &str = "site";
-pub const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
-pub const POLICIES: &str = "kvs-operator.io/v1alpha1/archivepolicies";
-pub const RECORDINGS: &str = "kvs-operator.io/v1alpha1/recordings";
-pub const JOBS: &str = "batch/v1/jobs";
-pub const PODS: &str = "v1/pods";
 /// What has a controller.
 pub const KINDS: [&str; 3] = [STREAMS, POLICIES, RECORDINGS];
 

@@ -21,7 +21,7 @@ use kvs_operator::{
 
 use super::{
     matroska,
-    world::{Fate, World, error, lock},
+    world::{World, error, lock},
 };
 
 /// The account of everything.
@@ -250,22 +250,12 @@ impl Kvs {
         operation: &'static str,
         effect: impl FnOnce(&mut Video, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        let fate = self.world.call(operation).await;
-        if let Fate::Fails(kind) = fate {
-            return Err(error(operation, kind));
-        }
-        let done = {
+        let effect = || {
             let (now, mut video) = (self.world.now(), lock(&self.video));
             video.catch_up(now);
             effect(&mut video, now)
         };
-        self.world.wait(1..20).await;
-        if fate == Fate::Unanswered {
-            return Err(error(operation, Kind::Unavailable));
-        }
-        let seconds = self.world.now().as_second();
-        self.clock.saw(Timestamp::from_second(seconds).unwrap());
-        done
+        self.world.call(operation, &self.clock, effect).await
     }
 
     fn write(&self, what: &str, on: &str) {

@@ -14,8 +14,8 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kvs_operator::{
-    aws::{AwsError, Kind},
-    clock::Clock,
+    aws::{AwsError, Kind, Result},
+    clock::{AwsClock, Clock},
 };
 
 use super::chance::Dice;
@@ -46,7 +46,7 @@ struct State {
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+enum Fate {
     /// It works.
     Works,
     /// It fails and does nothing.
@@ -136,8 +136,28 @@ impl World {
         tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap())).await;
     }
 
-    /// A call is on its way: waits as long as that takes and says what becomes of it.
-    pub async fn call(&self, operation: &'static str) -> Fate {
+    /// A call to AWS: takes time on its way there and back, and may fail before or after it took effect. Every answer tells
+    /// AWS's time, in whole seconds.
+    pub async fn call<T>(
+        &self,
+        operation: &'static str,
+        clock: &AwsClock,
+        effect: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let fate = self.way_there(operation).await;
+        if let Fate::Fails(kind) = fate {
+            return Err(error(operation, kind));
+        }
+        let done = effect();
+        self.wait(1..20).await;
+        if fate == Fate::Unanswered {
+            return Err(error(operation, Kind::Unavailable));
+        }
+        clock.saw(Timestamp::from_second(self.now().as_second()).unwrap());
+        done
+    }
+
+    async fn way_there(&self, operation: &'static str) -> Fate {
         if self.bad_luck(400) {
             self.count("slow calls");
             self.wait(5_000..40_000).await;

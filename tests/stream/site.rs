@@ -15,9 +15,9 @@ use kvs_operator::{
 use serde_json::{Value, json};
 
 use crate::support::Fixture;
+pub use crate::support::kubernetes::STREAMS;
 
 /// The collection of VideoStreams.
-pub const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
 
 /// The fixture, with one camera's VideoStream.
 pub struct Site {

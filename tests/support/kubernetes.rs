@@ -12,6 +12,13 @@ use kube::{Client, client::Body};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+/// The collections that tests look into.
+pub const STREAMS: &str = "kvs-operator.io/v1alpha1/videostreams";
+pub const POLICIES: &str = "kvs-operator.io/v1alpha1/archivepolicies";
+pub const RECORDINGS: &str = "kvs-operator.io/v1alpha1/recordings";
+pub const JOBS: &str = "batch/v1/jobs";
+pub const PODS: &str = "v1/pods";
+
 /// What a simulation puts around the API. Without one the API answers at once, always, and time stands still in it.
 #[async_trait::async_trait]
 pub trait Weather: Send + Sync {
