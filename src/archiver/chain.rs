@@ -143,13 +143,7 @@ impl Archiver {
         let Some(manifest) = self.store.document::<Manifest>(key).await? else {
             return Err(gone(key));
         };
-        let Manifest {
-            version,
-            stream_arn,
-            work,
-            ..
-        } = &manifest.content;
-        self.is_ours(request, &manifest.object, *version, stream_arn, *work)?;
+        self.is_ours(request, &manifest)?;
         Ok(manifest)
     }
 
@@ -157,14 +151,8 @@ impl Archiver {
         let Some(plan) = self.store.document::<Plan>(key).await? else {
             return Err(gone(key));
         };
-        let Plan {
-            version,
-            stream_arn,
-            work,
-            ..
-        } = &plan.content;
-        self.is_ours(request, &plan.object, *version, stream_arn, *work)?;
-        Ok(*work)
+        self.is_ours(request, &plan)?;
+        Ok(plan.content.work)
     }
 }
 

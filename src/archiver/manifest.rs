@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{Hole, LostSpan, Plan, VERSION, Work},
+    plan::{About, Hole, LostSpan, Plan, VERSION, Work},
     request::RecordingIdentity,
 };
 use crate::{
@@ -172,6 +172,12 @@ pub struct Root {
     /// What is lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+}
+
+impl About for Manifest {
+    fn about(&self) -> (u32, &str, Work) {
+        (self.version, &self.stream_arn, self.work)
+    }
 }
 
 impl Manifest {

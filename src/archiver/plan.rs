@@ -32,6 +32,18 @@ const FILE_BYTES: u64 = 1 << 30;
 /// A camera whose clock is further off than this gets flagged, and the day in the key is the server's.
 const SKEW: SignedDuration = SignedDuration::from_hours(24);
 
+/// A document about a piece of work: what plans and manifests say alike.
+pub trait About {
+    /// The document's version, the stream's ARN and the work.
+    fn about(&self) -> (u32, &str, Work);
+}
+
+impl About for Plan {
+    fn about(&self) -> (u32, &str, Work) {
+        (self.version, &self.stream_arn, self.work)
+    }
+}
+
 /// The document.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -13,7 +13,6 @@ use super::{
     plan::{self, Hole, LostSpan, Plan, Work},
     request::{ArchiveRequest, Task},
     slice::Slice,
-    store::Document,
 };
 use crate::{api::Container, aws::StreamArn};
 
@@ -133,30 +132,17 @@ impl Archiver {
         while preview.through < to {
             let at = preview.through;
             let manifest = layout.key(File::Manifest(Piece::Slice(at)));
-            if let Some(Document { content, object, .. }) = self.store.document::<Manifest>(&manifest).await?
-            {
-                self.is_ours(
-                    request,
-                    &object,
-                    content.version,
-                    &content.stream_arn,
-                    content.work,
-                )?;
-                covered = content.covered;
-                preview.slice(content.work, at, PreviewState::Archived)?;
+            if let Some(manifest) = self.store.document::<Manifest>(&manifest).await? {
+                self.is_ours(request, &manifest)?;
+                covered = manifest.content.covered;
+                preview.slice(manifest.content.work, at, PreviewState::Archived)?;
                 continue;
             }
             let key = layout.key(File::Plan(Piece::Slice(at)));
             let (plan, state) = match self.store.document::<Plan>(&key).await? {
-                Some(Document { content, object, .. }) => {
-                    self.is_ours(
-                        request,
-                        &object,
-                        content.version,
-                        &content.stream_arn,
-                        content.work,
-                    )?;
-                    (content, PreviewState::Begun)
+                Some(plan) => {
+                    self.is_ours(request, &plan)?;
+                    (plan.content, PreviewState::Begun)
                 }
                 None => {
                     let slice = Slice {

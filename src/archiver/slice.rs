@@ -10,7 +10,7 @@ use super::{
     list,
     loss::Circumstances,
     manifest::Manifest,
-    plan::{self, FRAGMENTS, LostSpan, Plan, Work},
+    plan::{self, About, FRAGMENTS, LostSpan, Plan, Work},
     request::{ArchiveReport, ArchiveRequest},
     store::Document,
 };
@@ -42,13 +42,7 @@ impl Archiver {
             .document::<Manifest>(&layout.key(File::Manifest(piece)))
             .await?
         {
-            let Manifest {
-                version,
-                stream_arn,
-                work,
-                ..
-            } = &manifest.content;
-            self.is_ours(request, &manifest.object, *version, stream_arn, *work)?;
+            self.is_ours(request, &manifest)?;
             let last_modified = manifest.last_modified;
             return Ok(ArchiveReport {
                 listed_at: last_modified,
@@ -70,13 +64,7 @@ impl Archiver {
                 (self.store.commit(key, plan).await?, Some(circumstances.now))
             }
         };
-        let Plan {
-            version,
-            stream_arn,
-            work,
-            ..
-        } = &plan.content;
-        self.is_ours(request, &plan.object, *version, stream_arn, *work)?;
+        self.is_ours(request, &plan)?;
         if slice.predecessor.is_some() && plan.content.predecessor != slice.predecessor {
             return Err(ArchiveError::Conflict {
                 key: plan.object.key,
@@ -203,14 +191,8 @@ impl Archiver {
     }
 
     /// A document under a key of ours must be about what the key says.
-    pub(super) fn is_ours(
-        &self,
-        request: &ArchiveRequest,
-        object: &ObjectRef,
-        version: u32,
-        stream_arn: &str,
-        work: Work,
-    ) -> Result<()> {
+    pub(super) fn is_ours(&self, request: &ArchiveRequest, document: &Document<impl About>) -> Result<()> {
+        let (object, (version, stream_arn, work)) = (&document.object, document.content.about());
         if version != plan::VERSION {
             return Err(ArchiveError::Conflict {
                 key: object.key.clone(),

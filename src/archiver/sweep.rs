@@ -125,14 +125,8 @@ impl Archiver {
         let plan = loop {
             let key = layout.key(File::Plan(plan.work.piece()));
             let there = self.store.commit(key, plan.clone()).await?;
-            let Plan {
-                version,
-                stream_arn,
-                work,
-                ..
-            } = &there.content;
-            self.is_ours(request, &there.object, *version, stream_arn, *work)?;
-            match (*work, &mut plan.work) {
+            self.is_ours(request, &there)?;
+            match (there.content.work, &mut plan.work) {
                 (
                     Work::Sweep {
                         close: true,

@@ -1,6 +1,6 @@
-//! What lies in a bucket, as who checks, reads or erases an archive needs it, in our words.
+//! What lies in a bucket, as who checks or reads an archive needs it, in our words.
 //!
-//! May: list, describe, read, delete one version of an object. May not: decide what is right or what goes.
+//! May: list, describe, read. May not: write, delete, or decide what is right.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use futures::stream::{self, BoxStream};
 use jiff::Timestamp;
 
 use super::{
-    AwsError, Kind, Result,
-    objects::{Bucket, ListedObject, Sha256, size, timestamp, whole_sha256},
+    Kind, Result,
+    objects::{Bucket, ListedObject, Sha256, broke_off, listed, size, timestamp, whole_sha256},
 };
 
 /// The most keys in a page.
@@ -93,13 +93,6 @@ pub trait Contents: Send + Sync + fmt::Debug {
     async fn expiries(&self) -> Result<Vec<Expiry>>;
 }
 
-/// Deletion for good. Jobs and controllers never have this.
-#[async_trait::async_trait]
-pub trait Deletion: Send + Sync + fmt::Debug {
-    /// Deletes one version of an object. That there is none is success.
-    async fn delete(&self, key: &str, version: &str) -> Result<()>;
-}
-
 #[async_trait::async_trait]
 impl Contents for Bucket {
     async fn page(&self, prefix: &str, after: &str) -> Result<Vec<ListedObject>> {
@@ -116,16 +109,7 @@ impl Contents for Bucket {
             .connection
             .call("s3:ListBucket", &self.on(prefix), call)
             .await?;
-        let objects = page.contents.unwrap_or_default().into_iter();
-        Ok(objects
-            .filter_map(|object| {
-                Some(ListedObject {
-                    key: object.key?,
-                    size: size(object.size),
-                    last_modified: object.last_modified.and_then(timestamp),
-                })
-            })
-            .collect())
+        Ok(listed(page.contents).collect())
     }
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
@@ -302,41 +286,5 @@ impl Contents for Bucket {
                 })
             })
             .collect())
-    }
-}
-
-#[async_trait::async_trait]
-impl Deletion for Bucket {
-    async fn delete(&self, key: &str, version: &str) -> Result<()> {
-        let call = self
-            .client
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .version_id(version)
-            .set_expected_bucket_owner(self.owner.clone())
-            .send();
-        match self
-            .connection
-            .call("s3:DeleteObjectVersion", &self.on(key), call)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind == Kind::NotFound => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-/// A body that ended too early.
-fn broke_off(on: String, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AwsError {
-    AwsError {
-        operation: "s3:GetObject",
-        on,
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some("the body broke off".into()),
-        request_id: None,
-        source: Some(e.into()),
     }
 }

@@ -281,15 +281,8 @@ impl Objects for Bucket {
             metadata: object.metadata.unwrap_or_default().into_iter().collect(),
             last_modified: object.last_modified.and_then(timestamp),
         };
-        let bytes = object.body.collect().await.map_err(|e| AwsError {
-            operation: "s3:GetObject",
-            on: self.on(key),
-            kind: Kind::Unavailable,
-            code: None,
-            message: Some("the body broke off".into()),
-            request_id: None,
-            source: Some(e.into()),
-        })?;
+        let bytes = object.body.collect().await;
+        let bytes = bytes.map_err(|e| broke_off(self.on(key), e))?;
         Ok(Some(Object {
             head,
             bytes: bytes.into_bytes(),
@@ -313,16 +306,7 @@ impl Objects for Bucket {
                 .connection
                 .call("s3:ListBucket", &self.on(prefix), call)
                 .await?;
-            for object in page.contents.unwrap_or_default() {
-                if let Some(key) = object.key {
-                    let last_modified = object.last_modified.and_then(timestamp);
-                    found.push(ListedObject {
-                        key,
-                        size: size(object.size),
-                        last_modified,
-                    });
-                }
-            }
+            found.extend(listed(page.contents));
             token = page.next_continuation_token;
             if token.is_none() {
                 return Ok(found);
@@ -421,6 +405,30 @@ fn patience(bytes: u64) -> s3::config::Builder {
 
 fn length(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The objects of a listing's page.
+pub(super) fn listed(page: Option<Vec<s3::types::Object>>) -> impl Iterator<Item = ListedObject> {
+    page.unwrap_or_default().into_iter().filter_map(|object| {
+        Some(ListedObject {
+            key: object.key?,
+            size: size(object.size),
+            last_modified: object.last_modified.and_then(timestamp),
+        })
+    })
+}
+
+/// A body that ended too early.
+pub(super) fn broke_off(on: String, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AwsError {
+    AwsError {
+        operation: "s3:GetObject",
+        on,
+        kind: Kind::Unavailable,
+        code: None,
+        message: Some("the body broke off".into()),
+        request_id: None,
+        source: Some(e.into()),
+    }
 }
 
 pub(super) fn size(length: Option<i64>) -> u64 {
