@@ -151,14 +151,7 @@ fn to(parts: &Parts) -> To {
 async fn route(services: &Services, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let to = to(&parts);
-    let operation = match to {
-        To::Own => None,
-        To::Kvs => Target::kvs(&parts, b"").operation,
-        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts => {
-            Target::by_operation(&parts, b"").operation
-        }
-        To::S3 => Target::s3(&parts).operation,
-    };
+    let operation = target(to, &parts, b"").and_then(|(target, _)| target.operation);
     let count = operation.map(|operation| services.calls.begin(&operation, &parts.headers));
     let response = if to == To::Own || services.world.faults.is_empty() {
         perform(services, to, Request::from_parts(parts, body)).await
@@ -192,6 +185,18 @@ async fn perform(services: &Services, to: To, request: Request) -> Response {
 /// The largest body that is read to see what a request is; media is not read for that.
 const LARGEST: usize = 4 << 20;
 
+/// What a request is for, and in which words its service answers; `None`: it is ours, and no fault strikes it.
+fn target(to: To, parts: &Parts, body: &[u8]) -> Option<(Target, Words)> {
+    match to {
+        To::Own => None,
+        To::Kvs => Some((Target::kvs(parts, body), Words::Kvs)),
+        To::S3 => Some((Target::s3(parts), Words::S3)),
+        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts => {
+            Some((Target::by_operation(parts, body), Words::ByOperation))
+        }
+    }
+}
+
 async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> anyhow::Result<Response> {
     let media = to == To::S3 || parts.uri.path() == "/putMedia";
     let (known, body) = if media {
@@ -204,14 +209,10 @@ async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> a
             .to_bytes();
         (bytes.clone(), Body::from(bytes))
     };
-    let (target, words) = match to {
-        To::Kvs => (Target::kvs(&parts, &known), Words::Kvs),
-        To::S3 => (Target::s3(&parts), Words::S3),
-        To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts | To::Own => {
-            (Target::by_operation(&parts, &known), Words::ByOperation)
-        }
-    };
     let mut request = Request::from_parts(parts.clone(), body);
+    let Some((target, words)) = target(to, &parts, &known) else {
+        return Ok(perform(services, to, request).await);
+    };
     match services.world.faults.strike(&target) {
         None => Ok(perform(services, to, request).await),
         Some(fault) => {

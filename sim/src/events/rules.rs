@@ -184,7 +184,7 @@ impl Events {
             .filter(|rule| rule.id.name.starts_with(&prefix));
         let (page, next) = page(found, |rule| &rule.id.name, input.limit, input.next_token)?;
         let rules: Vec<Shown<'_>> = page.into_iter().map(Rule::shown).collect();
-        Ok(listed("Rules", tree(&rules)?, next))
+        Ok(page::listed("Rules", tree(&rules)?, next))
     }
 
     /// TestEventPattern.
@@ -278,13 +278,6 @@ fn tags(list: Vec<Tag>) -> Result<BTreeMap<String, String>, Fault> {
         ));
     }
     Ok(tags)
-}
-
-/// A list's answer.
-pub fn listed(name: &str, list: Value, next: Option<String>) -> Value {
-    let mut members = vec![(name.into(), list)];
-    members.extend(next.map(|next| ("NextToken".into(), next.into())));
-    Value::Map(members)
 }
 
 /// A page of a list that is sorted by a name, and the token of the next.

@@ -8,9 +8,9 @@ use super::{
     book::Change,
     error,
     model::Target,
-    rules::{bus, listed, page, rule_id},
+    rules::{bus, page, rule_id},
 };
-use crate::wire::{Fault, int, tree, typed};
+use crate::wire::{Fault, int, page::listed, tree, typed};
 
 /// The most targets of a rule.
 const MOST: usize = 5;

@@ -83,11 +83,6 @@ impl ApiError {
         Self::new("TagsPerResourceExceededLimitException", 400, message)
     }
 
-    /// InvalidResourceFormatException.
-    pub fn bad_resource(message: impl Into<String>) -> Self {
-        Self::new("InvalidResourceFormatException", 400, message)
-    }
-
     /// ConnectionLimitExceededException.
     pub fn too_many_connections(message: impl Into<String>) -> Self {
         Self::new("ConnectionLimitExceededException", 400, message)

@@ -29,8 +29,6 @@ pub struct Notice {
     pub message: String,
     /// Attributes, by name.
     pub attributes: BTreeMap<String, Attribute>,
-    /// The alarm whose change of state it tells of.
-    pub alarm: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,7 +75,6 @@ impl Sns {
                 subject: input.subject,
                 message,
                 attributes: attributes.map(|named| (named.name, named.value)).collect(),
-                alarm: None,
             },
             self.world.clock.now(),
         )?;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     id,
     sqs::model::QueueId,
-    wire::{Fault, empty, map, tree, typed},
+    wire::{Fault, empty, map, page::listed, tree, typed},
     world::ACCOUNT,
 };
 
@@ -121,7 +121,7 @@ impl Sns {
                 .collect()
         };
         let (page, next) = page(found, |found| found.arn.as_str(), input.next_token)?;
-        let listed: Result<Vec<Value>, Fault> = page
+        let found: Result<Vec<Value>, Fault> = page
             .into_iter()
             .map(|found| {
                 tree(&Listed {
@@ -133,9 +133,7 @@ impl Sns {
                 })
             })
             .collect();
-        let mut members = vec![("Subscriptions".into(), Value::Array(listed?))];
-        members.extend(next.map(|next| ("NextToken".into(), next.into())));
-        Ok(Value::Map(members))
+        Ok(listed("Subscriptions", Value::Array(found?), next))
     }
 
     /// GetSubscriptionAttributes.

@@ -13,7 +13,7 @@ use super::{
     page,
 };
 use crate::{
-    wire::{Fault, Tag, empty, map, tag_fits, tree, typed},
+    wire::{Fault, Tag, empty, map, page::listed, tag_fits, tree, typed},
     world::ACCOUNT,
 };
 
@@ -119,13 +119,11 @@ impl Sns {
         let arns = book.topics().map(|topic| topic.arn.clone());
         let arns: Vec<String> = arns.filter(|arn| arn.starts_with(&prefix)).collect();
         let (page, next) = page(arns, String::as_str, input.next_token)?;
-        let listed: Result<Vec<Value>, Fault> = page
+        let found: Result<Vec<Value>, Fault> = page
             .into_iter()
             .map(|topic_arn| tree(&Named { topic_arn }))
             .collect();
-        let mut members = vec![("Topics".into(), Value::Array(listed?))];
-        members.extend(next.map(|next| ("NextToken".into(), next.into())));
-        Ok(Value::Map(members))
+        Ok(listed("Topics", Value::Array(found?), next))
     }
 
     /// GetTopicAttributes.

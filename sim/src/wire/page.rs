@@ -1,6 +1,7 @@
 //! Lists in pages. A token says where the page before it ended; to clients it means nothing.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ciborium::Value;
 
 /// A text as a token.
 pub fn token(text: &str) -> String {
@@ -29,4 +30,11 @@ pub fn page<T>(
     page.truncate(most);
     let next = page.last().filter(|_| more).map(|last| token(name(last)));
     (page, next)
+}
+
+/// A list's answer.
+pub fn listed(name: &str, list: Value, next: Option<String>) -> Value {
+    let mut members = vec![(name.into(), list)];
+    members.extend(next.map(|next| ("NextToken".into(), next.into())));
+    Value::Map(members)
 }

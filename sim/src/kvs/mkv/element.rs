@@ -2,9 +2,6 @@
 
 use super::Invalid;
 
-/// The longest head of an element: 4 bytes of identifier, 8 of size.
-pub const MAX_HEAD: usize = 12;
-
 /// The head of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
