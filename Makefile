@@ -58,13 +58,14 @@ clients: programs ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SD
 e2e: node-packages cluster ## the whole flow on a real cluster
 	@tools/e2e.sh
 
-bench: packages ## what the project promises to be, measured, as a table; fails where a bound is broken. BENCH="NAME..." for some
+# Only these two need a control plane, and so root.
+bench: $(if $(or $(filter streams policies,$(BENCH)),$(if $(BENCH),,all)),node-packages cluster,packages) ## what the project promises to be, measured, as a table; fails where a bound is broken. BENCH="NAME..." for some
 	@tools/bench.sh $(BENCH)
 
 soak: packages ## the whole operator under a storm on virtual time, seed after seed: N=100 FROM=1000 HOURS=24
 	N=$(N) FROM=$(FROM) HOURS=$(HOURS) cargo test --locked --profile soak --test simulation soak -- --ignored --nocapture
 
-generate: ## the CRDs from the types
+generate: ## CRDs, the chart's copies and docs/schema, from the types
 	@tools/generate.sh
 
 # helm comes with the local cluster's programs.

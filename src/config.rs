@@ -23,7 +23,7 @@ pub struct Config {
     /// How long after a recording's end its last listing happens at the earliest.
     #[arg(long, env = "KVS_OPERATOR_CLOSE_AFTER", default_value = "10m")]
     pub close_after: Span,
-    /// How often the states of all alarms are read.
+    /// How often changes of alarms are looked for.
     #[arg(long, env = "KVS_OPERATOR_SWEEP_INTERVAL", default_value = "15s")]
     pub sweep_interval: Span,
     /// The image of the archive Jobs: this program's own.
