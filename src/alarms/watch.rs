@@ -433,13 +433,10 @@ fn transition(entry: &HistoryEntry) -> Option<Transition> {
 }
 
 fn no_time(operation: &'static str) -> AwsError {
-    AwsError {
+    AwsError::ours(
         operation,
-        on: "*".into(),
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some("no answer has told the time yet".into()),
-        request_id: None,
-        source: None,
-    }
+        "*",
+        Kind::Unavailable,
+        "no answer has told the time yet",
+    )
 }

@@ -253,6 +253,18 @@ pub struct Counts {
     pub erased: i64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.clips += more.clips;
+        self.fragments += more.fragments;
+        self.bytes += more.bytes;
+        self.unread += more.unread;
+        self.lost += more.lost;
+        self.gaps += more.gaps;
+        self.erased += more.erased;
+    }
+}
+
 /// The sweeps of a recording.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -292,4 +304,16 @@ pub struct Loss {
     /// Why.
     #[schemars(length(max = 256))]
     pub reason: String,
+}
+
+impl Loss {
+    /// The same, no longer than its schema allows.
+    #[must_use]
+    pub fn short(&self) -> Self {
+        let cut = |text: &str, most| text.chars().take(most).collect();
+        Self {
+            what: cut(&self.what, 160),
+            reason: cut(&self.reason, 256),
+        }
+    }
 }

@@ -5,7 +5,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -43,8 +42,6 @@ pub struct StreamFolder {
     pub path: String,
     /// The stream's name.
     pub name: String,
-    /// When the stream was made, in ms since 1970.
-    pub creation: u64,
 }
 
 /// The documents of one recording, by their keys.
@@ -80,6 +77,21 @@ pub enum Read<T> {
     Found(T, ObjectRef),
 }
 
+impl<T> Read<T> {
+    /// What a document says that was listed under this key.
+    ///
+    /// # Errors
+    /// It is gone, or is not what its name says.
+    pub fn listed(self, key: &str) -> Result<T> {
+        let why = match self {
+            Self::Found(content, _) => return Ok(content),
+            Self::Broken(why) => why,
+            Self::Missing => "it was listed and is gone".into(),
+        };
+        Err(ArchiveError::Conflict { key: key.into(), why })
+    }
+}
+
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
@@ -98,15 +110,15 @@ impl Archive {
         Ok(folders.into_iter().filter_map(StreamFolder::of).collect())
     }
 
-    /// The folders of a stream by its name, or the one of its ARN's creation.
+    /// The folders of a stream by its name.
     ///
     /// # Errors
     ///
     /// Where the archive has nothing of such a stream.
-    pub async fn stream(&self, name: &str, creation: Option<u64>) -> Result<Vec<StreamFolder>> {
+    pub async fn stream(&self, name: &str) -> Result<Vec<StreamFolder>> {
         let mut all = self.streams().await?;
         let names: Vec<_> = all.iter().map(|s| s.name.clone()).take(10).collect();
-        all.retain(|s| s.name == name && creation.is_none_or(|c| s.creation == c));
+        all.retain(|s| s.name == name);
         if all.is_empty() {
             let has = if names.is_empty() {
                 "no stream at all".into()
@@ -147,20 +159,17 @@ impl Archive {
         listed.buffered(AT_ONCE).try_collect().await
     }
 
-    /// The tombstones of a stream, with their keys.
-    pub async fn tombstones(&self, stream: &StreamFolder) -> Result<(Tombstones, Vec<String>)> {
-        let (mut tombstones, mut keys) = (Vec::new(), Vec::new());
+    /// The tombstones of a stream.
+    pub async fn tombstones(&self, stream: &StreamFolder) -> Result<Tombstones> {
+        let mut tombstones = Vec::new();
         for object in self.list(&format!("{}erased/", stream.path)).await? {
-            match self.document::<Tombstone>(&object.key).await? {
-                Read::Found(tombstone, _) => {
-                    tombstones.push(tombstone);
-                    keys.push(object.key);
-                }
-                Read::Broken(why) => return Err(conflict(object.key, why)),
-                Read::Missing => return Err(conflict(object.key, "it was listed and is gone".into())),
-            }
+            let tombstone = self
+                .document::<Tombstone>(&object.key)
+                .await?
+                .listed(&object.key)?;
+            tombstones.push((object.key, tombstone));
         }
-        Ok((Tombstones(tombstones), keys))
+        Ok(Tombstones(tombstones))
     }
 
     /// Shows all manifests of a stream's recordings to `visit`, one after the other; one that cannot be read is an error.
@@ -177,11 +186,7 @@ impl Archive {
             .map(async |key| (self.document::<Manifest>(&key).await, key))
             .buffered(AT_ONCE);
         while let Some((read, key)) = documents.next().await {
-            match read? {
-                Read::Found(manifest, _) => visit(&manifest, &key)?,
-                Read::Broken(why) => return Err(conflict(key, why)),
-                Read::Missing => return Err(conflict(key, "it was listed and is gone".into())),
-            }
+            visit(&read?.listed(&key)?, &key)?;
         }
         Ok(())
     }
@@ -237,20 +242,10 @@ impl StreamFolder {
     fn of(path: String) -> Option<Self> {
         let folder = path.trim_end_matches('/').rsplit('/').next()?;
         let (name, creation) = folder.rsplit_once('-')?;
+        let _: u64 = creation.parse().ok()?;
         Some(Self {
             name: name.into(),
-            creation: creation.parse().ok()?,
             path,
         })
     }
-}
-
-/// A document that contradicts what it should be.
-pub fn conflict(key: String, why: String) -> ArchiveError {
-    ArchiveError::Conflict { key, why }
-}
-
-/// When a document was written, as far as is known.
-pub fn written(pair: &Pair) -> Option<Timestamp> {
-    pair.manifest.as_ref()?.last_modified
 }

@@ -98,8 +98,8 @@ pub async fn run(args: Find) -> ExitCode {
 /// Looks through all manifests of a stream.
 pub async fn find(archive: &Archive, stream: &str, at: Timestamp) -> Result<Found> {
     let mut found = Found::default();
-    for folder in archive.stream(stream, None).await? {
-        let (tombstones, _) = archive.tombstones(&folder).await?;
+    for folder in archive.stream(stream).await? {
+        let tombstones = archive.tombstones(&folder).await?;
         let recordings = archive.recordings(&folder).await?;
         let visit = |manifest: &_, key: &str| {
             let (files, erased) = files(manifest, &tombstones);

@@ -48,19 +48,12 @@ impl Folder {
     }
 
     fn failed(&self, operation: &'static str, path: &Path, e: io::Error) -> AwsError {
-        AwsError {
-            operation,
-            on: path.display().to_string(),
-            kind: match e.kind() {
-                io::ErrorKind::PermissionDenied => Kind::Denied,
-                io::ErrorKind::NotFound => Kind::NotFound,
-                _ => Kind::Unavailable,
-            },
-            code: None,
-            message: Some(e.to_string()),
-            request_id: None,
-            source: None,
-        }
+        let kind = match e.kind() {
+            io::ErrorKind::PermissionDenied => Kind::Denied,
+            io::ErrorKind::NotFound => Kind::NotFound,
+            _ => Kind::Unavailable,
+        };
+        AwsError::ours(operation, path.display().to_string(), kind, e.to_string())
     }
 
     /// The entries of the folder that `prefix` (which ends with a slash, or is the archive's) stands for: names, and whether
@@ -122,7 +115,7 @@ impl Contents for Folder {
         Ok(folders)
     }
 
-    async fn describe(&self, key: &str, _: Option<&str>) -> Result<Option<Description>> {
+    async fn describe(&self, key: &str) -> Result<Option<Description>> {
         let Some(path) = self.path(key) else {
             return Ok(None);
         };
@@ -164,10 +157,9 @@ impl Contents for Folder {
     }
 
     async fn versions(&self, key: &str) -> Result<Vec<Version>> {
-        let there = self.describe(key, None).await?;
+        let there = self.describe(key).await?;
         Ok(there
             .map(|_| Version {
-                id: "null".into(),
                 delete_marker: false,
                 latest: true,
                 last_modified: None,

@@ -18,7 +18,7 @@ use super::{
     progress::Event,
     spool::Body,
     store::Document,
-    tombstone::Tombstone,
+    tombstone::{Tombstone, Tombstones},
 };
 use crate::{
     api::Cause,
@@ -174,7 +174,7 @@ impl Archiver {
         &self,
         assignment: &Assignment<'_>,
         plan: &Plan,
-        (present, erased): (&Present, &Erased),
+        (present, erased): (&Present, &Tombstones),
         fetcher: &mut Fetcher,
         (index, chunk): (usize, &'a Chunk),
     ) -> Result<Wanted<'a>> {
@@ -222,7 +222,7 @@ impl Archiver {
         &self,
         fetcher: &mut Fetcher,
         wanted: Wanted<'a>,
-        erased: &Erased,
+        erased: &Tombstones,
     ) -> Result<Fetched<'a>> {
         if !wanted.rest.is_empty() {
             self.spool.has_room(wanted.room())?;
@@ -377,8 +377,8 @@ impl Archiver {
     }
 
     /// What was erased of the stream. A tombstone that cannot be understood is a conflict: its footage must not come back.
-    pub(super) async fn tombstones(&self, layout: &Layout) -> Result<Erased> {
-        let mut erased = Erased::default();
+    pub(super) async fn tombstones(&self, layout: &Layout) -> Result<Tombstones> {
+        let mut erased = Tombstones::default();
         for object in self.store.list(&layout.tombstones(), "").await? {
             let conflict = |why: String| ArchiveError::Conflict {
                 key: object.key.clone(),
@@ -405,18 +405,6 @@ impl Archiver {
             fragments: fragments.len() as u64,
             bytes: listed,
         });
-    }
-}
-
-/// Tombstones by their keys.
-#[derive(Debug, Default)]
-pub(super) struct Erased(Vec<(String, Tombstone)>);
-
-impl Erased {
-    /// The key of a tombstone that takes this fragment.
-    pub(super) fn takes(&self, fragment: &Fragment) -> Option<&str> {
-        let found = self.0.iter().find(|(_, tombstone)| tombstone.takes(fragment));
-        found.map(|(key, _)| key.as_str())
     }
 }
 
@@ -476,7 +464,7 @@ fn settle(work: &mut Work, fetcher: Fetcher, circumstances: &Circumstances) -> R
 
 /// Runs what computes or waits for the disk where it does not hold up the rest. A runtime of one thread does it in place:
 /// then the order of things is the same each time.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
         return work();
     }

@@ -47,12 +47,7 @@ pub struct Open {
 impl Holdings {
     /// Adds a manifest and when it was written; they come in order, slices first.
     pub fn add(&mut self, manifest: &Manifest, object: &ObjectRef, written: Timestamp) {
-        let counts = manifest.counted();
-        self.counts.clips += counts.clips;
-        self.counts.fragments += counts.fragments;
-        self.counts.bytes += counts.bytes;
-        self.counts.lost += counts.lost;
-        self.counts.erased += counts.erased;
+        self.counts += manifest.counted();
         for entry in &manifest.fragments {
             let number = &entry.fragment.number;
             let before = self.unread.remove(number);

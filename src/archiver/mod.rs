@@ -35,6 +35,8 @@ pub mod tombstone;
 
 use std::sync::Arc;
 
+pub(crate) use self::execute::blocking;
+
 use jiff::{SignedDuration, Timestamp};
 
 use self::{

@@ -9,7 +9,7 @@ use super::{
     request::{ArchiveReport, Outcome, REPORT_BYTES, VERSION},
     store::Document,
 };
-use crate::api::{Counts, Loss};
+use crate::api::Counts;
 
 /// The most losses in a report; the Recording's status has room for as many.
 const LOSSES: usize = 20;
@@ -40,7 +40,7 @@ impl ArchiveReport {
             },
             counts: content.counts,
             manifest: Some(manifest.object.clone()),
-            losses: content.losses().take(LOSSES).map(short).collect(),
+            losses: content.losses().take(LOSSES).map(|loss| loss.short()).collect(),
             ..Self::new(Outcome::Committed)
         }
     }
@@ -75,17 +75,10 @@ impl ArchiveReport {
     }
 }
 
-fn short(loss: Loss) -> Loss {
-    let cut = |text: String, most: usize| text.chars().take(most).collect();
-    Loss {
-        what: cut(loss.what, 160),
-        reason: cut(loss.reason, 256),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Loss;
 
     #[test]
     fn a_report_fits_a_termination_message() {

@@ -48,19 +48,11 @@ impl Spool {
 
     /// An empty file for media as they come. Its name is gone at once, so that nothing is left of it whatever happens.
     pub fn body(&self) -> Result<Body> {
-        Ok(Body {
-            file: self.unnamed()?,
-            len: 0,
-            folder: self.folder.path().into(),
-        })
-    }
-
-    /// An empty file for whatever is put together piece by piece. Its name is gone at once.
-    pub fn unnamed(&self) -> Result<File> {
-        tempfile::tempfile_in(self.folder.path()).map_err(|source| ArchiveError::Spool {
-            path: self.folder.path().into(),
-            source,
-        })
+        let folder = self.folder.path().to_owned();
+        match tempfile::tempfile_in(&folder) {
+            Ok(file) => Ok(Body { file, len: 0, folder }),
+            Err(source) => Err(ArchiveError::Spool { path: folder, source }),
+        }
     }
 
     /// A path for a file that is to be uploaded.

@@ -81,12 +81,6 @@ impl Tombstone {
         }
     }
 
-    /// Whether both are about the same span.
-    pub fn same_span(&self, other: &Self) -> bool {
-        let span = |t: &Self| (t.timestamp_type, t.from, t.to);
-        span(self) == span(other)
-    }
-
     /// Its key: of the span, and of its place among tombstones of the same span, from 1. `folder` is [`folder`]'s.
     pub fn key(&self, folder: &str, position: usize) -> String {
         let kind = match self.timestamp_type {
@@ -103,19 +97,21 @@ pub fn folder(prefix: &str, stream: &StreamArn) -> String {
     format!("{}erased/", super::keys::stream_folder(prefix, stream))
 }
 
-/// All tombstones of a stream.
+/// All tombstones of a stream, with their keys.
 #[derive(Clone, Debug, Default)]
-pub struct Tombstones(pub Vec<Tombstone>);
+pub struct Tombstones(pub Vec<(String, Tombstone)>);
 
 impl Tombstones {
-    /// The first tombstone whose rule takes this fragment.
-    pub fn takes(&self, fragment: &Fragment) -> Option<&Tombstone> {
-        self.0.iter().find(|t| t.takes(fragment))
+    /// The key of the first tombstone whose rule takes this fragment.
+    pub fn takes(&self, fragment: &Fragment) -> Option<&str> {
+        let found = self.0.iter().find(|(_, tombstone)| tombstone.takes(fragment));
+        found.map(|(key, _)| key.as_str())
     }
 
     /// What became of a file that went; `None`: none says that it did.
     pub fn removed(&self, key: &str) -> Option<&Removed> {
-        self.0.iter().flat_map(|t| &t.objects).find(|o| o.key == key)
+        let removed = self.0.iter().flat_map(|(_, tombstone)| &tombstone.objects);
+        removed.into_iter().find(|o| o.key == key)
     }
 
     /// Where a fragment is now that a manifest says is in `place`; `None`: it was erased with that file. What is left of a
@@ -203,21 +199,17 @@ mod tests {
             remains,
         };
         let by = TimestampType::ProducerTimestamp;
+        let first = vec![removed(
+            "a",
+            vec![remains("b", &["1", "2"]), remains("c", &["4"])],
+        )];
+        let second = vec![
+            removed("b", vec![remains("d", &["1"])]),
+            removed("x", vec![remains("x", &["9"])]),
+        ];
         let all = Tombstones(vec![
-            tombstone(
-                by,
-                vec![removed(
-                    "a",
-                    vec![remains("b", &["1", "2"]), remains("c", &["4"])],
-                )],
-            ),
-            tombstone(
-                by,
-                vec![
-                    removed("b", vec![remains("d", &["1"])]),
-                    removed("x", vec![remains("x", &["9"])]),
-                ],
-            ),
+            ("first".into(), tombstone(by, first)),
+            ("second".into(), tombstone(by, second)),
         ]);
         let start = |key| Place {
             key,

@@ -177,7 +177,7 @@ impl Alarms for Sdk {
                 .send();
             let page = self.connection.call(OPERATION, prefix, call).await?;
             for found in page.metric_alarms.unwrap_or_default() {
-                alarms.push(alarm(found).map_err(|lacks| incomplete(OPERATION, prefix, lacks))?);
+                alarms.push(alarm(found).map_err(|lacks| AwsError::incomplete(OPERATION, prefix, lacks))?);
             }
             token = page.next_token.filter(|t| !t.is_empty());
             if token.is_none() {
@@ -199,7 +199,7 @@ impl Alarms for Sdk {
                 .send();
             let page = self.connection.call(OPERATION, &names[0], call).await?;
             for found in page.metric_alarms.unwrap_or_default() {
-                alarms.push(alarm(found).map_err(|lacks| incomplete(OPERATION, &names[0], lacks))?);
+                alarms.push(alarm(found).map_err(|lacks| AwsError::incomplete(OPERATION, &names[0], lacks))?);
             }
         }
         Ok(alarms)
@@ -406,17 +406,4 @@ fn definition(found: &MetricAlarm) -> Option<AlarmDefinition> {
             .unwrap_or_else(|| "missing".into()),
     };
     simple.then_some(definition)
-}
-
-/// An answer that lacks what the API promises.
-fn incomplete(operation: &'static str, on: &str, lacks: &str) -> AwsError {
-    AwsError {
-        operation,
-        on: on.into(),
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some(format!("the answer lacks {lacks}")),
-        request_id: None,
-        source: None,
-    }
 }

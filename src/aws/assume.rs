@@ -49,14 +49,13 @@ impl Assume {
             .role_session_name(SESSION)
             .set_external_id(self.role.external_id.clone());
         let answer = self.connection.call(ASSUME_ROLE, &on, request.send()).await?;
-        answer.credentials.and_then(credentials).ok_or_else(|| AwsError {
-            operation: ASSUME_ROLE,
-            on,
-            kind: Kind::Unavailable,
-            code: None,
-            message: Some("the answer has no credentials".into()),
-            request_id: None,
-            source: None,
+        answer.credentials.and_then(credentials).ok_or_else(|| {
+            AwsError::ours(
+                ASSUME_ROLE,
+                on,
+                Kind::Unavailable,
+                "the answer has no credentials",
+            )
         })
     }
 }

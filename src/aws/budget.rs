@@ -65,11 +65,6 @@ impl Budget {
         }
     }
 
-    /// How many times AWS's default quotas the account has.
-    pub(super) fn factor(&self) -> u32 {
-        self.factor
-    }
-
     /// Waits for this operation's turn.
     pub(super) async fn turn(&self, operation: &'static str) {
         let Some(quota) = quota(operation, self.factor) else {

@@ -56,6 +56,8 @@ pub struct Connection {
     clock: AwsClock,
     /// The account, where it is known.
     account: Option<String>,
+    /// How many times AWS's default quotas the account has.
+    quota_factor: u32,
     budget: Arc<Budget>,
     budgets: Arc<Mutex<Budgets>>,
     calls: Calls,
@@ -114,6 +116,7 @@ impl Connection {
             config,
             clock,
             account: None,
+            quota_factor,
             budget,
             budgets: Arc::default(),
             calls: Calls::default(),
@@ -124,7 +127,7 @@ impl Connection {
     /// With the token buckets of its account and region.
     fn with_budget(mut self) -> Self {
         let key = (self.account.clone(), self.region().map(str::to_owned));
-        let new = || Arc::new(Budget::new(self.clock.node().clone(), self.budget.factor()));
+        let new = || Arc::new(Budget::new(self.clock.node().clone(), self.quota_factor));
         self.budget = self
             .budgets
             .lock()
@@ -172,11 +175,7 @@ impl Connection {
         let connection = Self {
             config,
             // What was raised, was raised for the operator's own account.
-            budget: if same {
-                self.budget.clone()
-            } else {
-                Arc::new(Budget::new(self.clock.node().clone(), 1))
-            },
+            quota_factor: if same { self.quota_factor } else { 1 },
             ..self.clone()
         };
         connection.of_account(role.account().to_owned())

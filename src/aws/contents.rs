@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use aws_sdk_s3::types::{ChecksumMode, ExpirationStatus, ObjectLockLegalHoldStatus};
+use aws_sdk_s3::types::{ChecksumMode, ExpirationStatus};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use super::{
 /// The most keys in a page.
 const PAGE: i32 = 1000;
 
-/// What is known of an object, or of one of its versions, without its content.
+/// What is known of an object without its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// Its size in bytes.
@@ -28,12 +28,6 @@ pub struct Description {
     pub storage_class: Option<String>,
     /// It lies in an archive class, but a copy was restored for reading.
     pub restored: bool,
-    /// Object lock forbids deletion until then.
-    pub retained_until: Option<Timestamp>,
-    /// A legal hold forbids deletion.
-    pub legal_hold: bool,
-    /// When S3 took it in.
-    pub last_modified: Option<Timestamp>,
 }
 
 impl Description {
@@ -44,11 +38,9 @@ impl Description {
     }
 }
 
-/// A version of an object; a bucket without versions has one of each, `null`.
+/// A version of an object; a bucket without versions has one of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Its id.
-    pub id: String,
     /// It says that the object was deleted, and has no content.
     pub delete_marker: bool,
     /// It is what readers of the key see.
@@ -80,8 +72,8 @@ pub trait Contents: Send + Sync + fmt::Debug {
     /// The folders directly below `prefix` (which is empty or ends with a slash), with a slash at their end, in order.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
 
-    /// What is known of an object, or of this version of it; `None`: there is none.
-    async fn describe(&self, key: &str, version: Option<&str>) -> Result<Option<Description>>;
+    /// What is known of an object; `None`: there is none.
+    async fn describe(&self, key: &str) -> Result<Option<Description>>;
 
     /// An object's content; `None`: there is none.
     async fn read(&self, key: &str) -> Result<Option<Pieces>>;
@@ -137,13 +129,12 @@ impl Contents for Bucket {
         }
     }
 
-    async fn describe(&self, key: &str, version: Option<&str>) -> Result<Option<Description>> {
+    async fn describe(&self, key: &str) -> Result<Option<Description>> {
         let call = self
             .client
             .head_object()
             .bucket(&self.bucket)
             .key(key)
-            .set_version_id(version.map(Into::into))
             .set_expected_bucket_owner(self.owner.clone())
             .checksum_mode(ChecksumMode::Enabled)
             .send();
@@ -159,9 +150,6 @@ impl Contents for Bucket {
             restored: head
                 .restore
                 .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
-            retained_until: head.object_lock_retain_until_date.and_then(timestamp),
-            legal_hold: head.object_lock_legal_hold_status == Some(ObjectLockLegalHoldStatus::On),
-            last_modified: head.last_modified.and_then(timestamp),
         }))
     }
 
@@ -210,20 +198,19 @@ impl Contents for Bucket {
                 .await?;
             let mut beyond = false;
             for version in page.versions.unwrap_or_default() {
-                match (version.key, version.version_id) {
-                    (Some(k), id) if k == key => found.push(Version {
-                        id: id.unwrap_or_else(|| "null".into()),
-                        delete_marker: false,
-                        latest: version.is_latest.unwrap_or(false),
-                        last_modified: version.last_modified.and_then(timestamp),
-                    }),
-                    _ => beyond = true,
+                if version.key.as_deref() != Some(key) {
+                    beyond = true;
+                    continue;
                 }
+                found.push(Version {
+                    delete_marker: false,
+                    latest: version.is_latest.unwrap_or(false),
+                    last_modified: version.last_modified.and_then(timestamp),
+                });
             }
             for marker in page.delete_markers.unwrap_or_default() {
                 if marker.key.as_deref() == Some(key) {
                     found.push(Version {
-                        id: marker.version_id.unwrap_or_else(|| "null".into()),
                         delete_marker: true,
                         latest: marker.is_latest.unwrap_or(false),
                         last_modified: marker.last_modified.and_then(timestamp),

@@ -59,6 +59,43 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// A failure that AWS did not tell of itself: what came back cannot be used, or nothing did.
+    pub fn ours(
+        operation: &'static str,
+        on: impl Into<String>,
+        kind: Kind,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            operation,
+            on: on.into(),
+            kind,
+            code: None,
+            message: Some(message.into()),
+            request_id: None,
+            source: None,
+        }
+    }
+
+    /// An answer that lacks what the API promises.
+    pub fn incomplete(operation: &'static str, on: &str, lacks: &str) -> Self {
+        Self::ours(
+            operation,
+            on,
+            Kind::Unavailable,
+            format!("the answer lacks {lacks}"),
+        )
+    }
+
+    /// The same with what lies under it.
+    #[must_use]
+    pub fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..self
+        }
+    }
+
     /// Whether it is a role that may not be assumed.
     pub fn refuses_role(&self) -> bool {
         self.operation == "sts:AssumeRole" && self.kind == Kind::Denied

@@ -109,15 +109,7 @@ impl Fate {
 
 /// An error.
 pub fn error(operation: &'static str, kind: Kind, message: &str) -> AwsError {
-    AwsError {
-        operation,
-        on: "it".into(),
-        kind,
-        code: None,
-        message: Some(message.into()),
-        request_id: None,
-        source: None,
-    }
+    AwsError::ours(operation, "it", kind, message)
 }
 
 /// How a fragment misbehaves.

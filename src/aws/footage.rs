@@ -321,14 +321,9 @@ impl Footage for KinesisVideo {
         };
         let on = arn.name().to_owned();
         let deadline = tokio::time::Instant::now() + WHOLE_BODY;
-        let broken = move |why: &str, source: Option<Box<dyn std::error::Error + Send + Sync>>| AwsError {
-            operation: "kinesisvideo:GetMediaForFragmentList",
-            on: on.clone(),
-            kind: Kind::Unavailable,
-            code: None,
-            message: Some(why.into()),
-            request_id: None,
-            source,
+        let broken = move |why: &str| {
+            let operation = "kinesisvideo:GetMediaForFragmentList";
+            AwsError::ours(operation, on.as_str(), Kind::Unavailable, why)
         };
         let state = (answer.payload, broken);
         Ok(Box::pin(futures::stream::try_unfold(
@@ -337,8 +332,8 @@ impl Footage for KinesisVideo {
                 match tokio::time::timeout_at(deadline, body.try_next()).await {
                     Ok(Ok(Some(bytes))) => Ok(Some((bytes, (body, broken)))),
                     Ok(Ok(None)) => Ok(None),
-                    Ok(Err(e)) => Err(broken("the body broke off", Some(e.into()))),
-                    Err(_) => Err(broken("the body did not end in ten minutes", None)),
+                    Ok(Err(e)) => Err(broken("the body broke off").because(e)),
+                    Err(_) => Err(broken("the body did not end in ten minutes")),
                 }
             },
         )))
@@ -349,15 +344,8 @@ fn described(on: &str, answer: video::operation::describe_stream::DescribeStream
     let info = answer
         .stream_info
         .unwrap_or_else(|| video::types::StreamInfo::builder().build());
-    let wrong = |message: String| AwsError {
-        operation: "kinesisvideo:DescribeStream",
-        on: on.to_owned(),
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some(message),
-        request_id: None,
-        source: None,
-    };
+    let wrong =
+        |message: String| AwsError::ours("kinesisvideo:DescribeStream", on, Kind::Unavailable, message);
     let arn = info
         .stream_arn
         .ok_or_else(|| wrong("an answer without an ARN".into()))?;
@@ -400,15 +388,7 @@ fn listed(arn: &StreamArn, fragment: archived::types::Fragment) -> Result<Fragme
 
 /// An answer that makes no sense: try again rather than go on with a guess.
 fn unexpected(operation: &'static str, arn: &StreamArn, what: impl Into<String>) -> AwsError {
-    AwsError {
-        operation,
-        on: arn.name().to_owned(),
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some(what.into()),
-        request_id: None,
-        source: None,
-    }
+    AwsError::ours(operation, arn.name(), Kind::Unavailable, what)
 }
 
 #[cfg(test)]

@@ -326,15 +326,8 @@ impl Bucket {
         path: &std::path::Path,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> AwsError {
-        AwsError {
-            operation: "s3:PutObject",
-            on: self.on(key),
-            kind: Kind::Unavailable,
-            code: None,
-            message: Some(format!("the spooled file {} cannot be read", path.display())),
-            request_id: None,
-            source: Some(source),
-        }
+        let why = format!("the spooled file {} cannot be read", path.display());
+        AwsError::ours("s3:PutObject", self.on(key), Kind::Unavailable, why).because(source)
     }
 }
 
@@ -420,15 +413,7 @@ pub(super) fn listed(page: Option<Vec<s3::types::Object>>) -> impl Iterator<Item
 
 /// A body that ended too early.
 pub(super) fn broke_off(on: String, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AwsError {
-    AwsError {
-        operation: "s3:GetObject",
-        on,
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some("the body broke off".into()),
-        request_id: None,
-        source: Some(e.into()),
-    }
+    AwsError::ours("s3:GetObject", on, Kind::Unavailable, "the body broke off").because(e)
 }
 
 pub(super) fn size(length: Option<i64>) -> u64 {

@@ -179,10 +179,10 @@ impl Streams for Sdk {
         };
         let info = output
             .stream_info
-            .ok_or_else(|| incomplete(OPERATION, name, "StreamInfo"))?;
+            .ok_or_else(|| AwsError::incomplete(OPERATION, name, "StreamInfo"))?;
         stream(info)
             .map(Some)
-            .map_err(|lacks| incomplete(OPERATION, name, lacks))
+            .map_err(|lacks| AwsError::incomplete(OPERATION, name, lacks))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Stream>> {
@@ -206,7 +206,7 @@ impl Streams for Sdk {
                 .send();
             let page = self.connection.call(OPERATION, "*", call).await?;
             for info in page.stream_info_list.unwrap_or_default() {
-                streams.push(stream(info).map_err(|lacks| incomplete(OPERATION, "*", lacks))?);
+                streams.push(stream(info).map_err(|lacks| AwsError::incomplete(OPERATION, "*", lacks))?);
             }
             token = page.next_token.filter(|t| !t.is_empty());
             if token.is_none() {
@@ -261,7 +261,7 @@ impl Streams for Sdk {
         let output = self.connection.call(OPERATION, &stream.name, call).await?;
         output
             .stream_arn
-            .ok_or_else(|| incomplete(OPERATION, &stream.name, "StreamARN"))
+            .ok_or_else(|| AwsError::incomplete(OPERATION, &stream.name, "StreamARN"))
     }
 
     async fn change_retention(&self, arn: &str, version: &str, from: i32, to: i32) -> Result<()> {
@@ -351,7 +351,7 @@ impl Streams for Sdk {
             .stream_storage_configuration
             .as_ref()
             .and_then(configuration::tier);
-        tier.ok_or_else(|| incomplete(OPERATION, arn, "a known DefaultStorageTier"))
+        tier.ok_or_else(|| AwsError::incomplete(OPERATION, arn, "a known DefaultStorageTier"))
     }
 
     async fn set_tier(&self, arn: &str, version: &str, tier: DefaultStorageTier) -> Result<()> {
@@ -457,28 +457,7 @@ fn stream(info: StreamInfo) -> std::result::Result<Stream, &'static str> {
     })
 }
 
-/// An answer that lacks what the API promises.
-fn incomplete(operation: &'static str, on: &str, lacks: &str) -> AwsError {
-    AwsError {
-        operation,
-        on: on.into(),
-        kind: Kind::Unavailable,
-        code: None,
-        message: Some(format!("the answer lacks {lacks}")),
-        request_id: None,
-        source: None,
-    }
-}
-
 /// A request that cannot be built: something in it is missing.
 fn invalid(operation: &'static str, on: &str, error: BuildError) -> AwsError {
-    AwsError {
-        operation,
-        on: on.into(),
-        kind: Kind::Invalid,
-        code: None,
-        message: Some(error.to_string()),
-        request_id: None,
-        source: None,
-    }
+    AwsError::ours(operation, on, Kind::Invalid, error.to_string())
 }

@@ -10,8 +10,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
 use super::{
     Shared,
@@ -61,8 +60,9 @@ pub async fn observe(
     video_streams: &[Arc<VideoStream>],
 ) -> Result<(Observed, Memory)> {
     let recordings = recordings(shared, policy).await?;
+    let namespace = policy.namespace().unwrap_or_default();
     let namespace_terminating =
-        policy.metadata.deletion_timestamp.is_some() && is_terminating(context, policy).await?;
+        policy.metadata.deletion_timestamp.is_some() && context.is_terminating(&namespace).await?;
 
     // Where a stream was moved away from, its alarm is still to be found.
     let grants = &context.config.grants;
@@ -204,11 +204,4 @@ async fn tags(
         .buffer_unordered(CALLS)
         .try_collect()
         .await
-}
-
-async fn is_terminating(context: &Context, policy: &ArchivePolicy) -> Result<bool> {
-    let name = policy.namespace().unwrap_or_default();
-    let found = Api::<Namespace>::all(context.client.clone()).get_opt(&name).await;
-    let found = found.map_err(Error::kube(format!("reading namespace {name}")))?;
-    Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }

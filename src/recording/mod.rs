@@ -26,13 +26,11 @@ use std::{
     time::Duration,
 };
 
-use futures::stream;
 use k8s_openapi::api::{batch::v1::Job, core::v1::ObjectReference};
 use kube::{
     Api, Resource, ResourceExt,
     core::PartialObjectMeta,
     runtime::{
-        Controller,
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -48,7 +46,7 @@ use crate::{
     api::{ArchivePolicy, Recording, RecordingStatus, labels},
     caches::Caches,
     config::Config,
-    runtime::{Context, Next, Result, apply, cache::itself, control},
+    runtime::{Context, Next, Result, apply, control},
 };
 
 /// The controller's name in metrics and logs.
@@ -60,8 +58,8 @@ pub async fn run(context: Arc<Context>, caches: Arc<Caches>) {
     let ours = watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
     let recordings = &caches.recordings;
     let store = recordings.store();
-    let controller = Controller::for_stream(stream::pending(), recordings.store())
-        .reconcile_on(recordings.changes(itself))
+    let controller = recordings
+        .controller()
         .watches(
             Api::<PartialObjectMeta<Job>>::all(context.client.clone()),
             ours,

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Event, Namespace, Pod},
+    core::v1::{Event, Pod},
 };
 use kube::{Api, ResourceExt, api::ListParams};
 
@@ -58,7 +58,7 @@ pub async fn seen(
         .map_or_else(|| recording.spec.job.clone(), |policy| policy.spec.job.clone());
     let finished = recording.status.as_ref().is_some_and(plan::is_final);
     let deleting = recording.metadata.deletion_timestamp.is_some();
-    let namespace_terminating = deleting && is_terminating(context, &namespace).await?;
+    let namespace_terminating = deleting && context.is_terminating(&namespace).await?;
     let goes = deleting && (namespace_terminating || plan::is_abandoned(recording));
     let missing = granted(recording, &context.config.grants).err();
     let (stream, now) = if finished {
@@ -202,12 +202,4 @@ async fn refused(context: &Context, namespace: &str, job_uid: &str) -> Result<Ve
     let mut events = list.map_err(Error::kube("listing the Job's Events"))?.items;
     events.sort_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0));
     Ok(events.into_iter().filter_map(|event| event.message).collect())
-}
-
-async fn is_terminating(context: &Context, namespace: &str) -> Result<bool> {
-    let found = Api::<Namespace>::all(context.client.clone())
-        .get_opt(namespace)
-        .await;
-    let found = found.map_err(Error::kube(format!("reading namespace {namespace}")))?;
-    Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }

@@ -11,7 +11,7 @@ use super::{
     failure::{Failure, Reason},
 };
 use crate::{
-    api::{Counts, Loss, Phase, RecordingSpec, RecordingStatus},
+    api::{Counts, Phase, RecordingSpec, RecordingStatus},
     archiver::request::{ArchiveReport, Outcome, Task},
 };
 
@@ -47,7 +47,7 @@ pub fn record(
     }
     for loss in &report.losses {
         if new.losses.len() < LOSSES && !new.losses.iter().any(|known| known.what == loss.what) {
-            new.losses.push(cut(loss));
+            new.losses.push(loss.short());
         }
     }
     new.job = None;
@@ -77,7 +77,7 @@ fn slice(
     }
     new.archived_through = Some(MicroTime(through));
     new.last_manifest = Some(manifest.clone());
-    new.counts = sum(new.counts, report.counts);
+    new.counts += report.counts;
     Ok(())
 }
 
@@ -140,26 +140,6 @@ pub fn final_phase(counts: Counts) -> Phase {
         Phase::Complete
     } else {
         Phase::Incomplete
-    }
-}
-
-fn sum(a: Counts, b: Counts) -> Counts {
-    Counts {
-        clips: a.clips + b.clips,
-        fragments: a.fragments + b.fragments,
-        bytes: a.bytes + b.bytes,
-        unread: a.unread + b.unread,
-        lost: a.lost + b.lost,
-        gaps: a.gaps + b.gaps,
-        erased: a.erased + b.erased,
-    }
-}
-
-fn cut(loss: &Loss) -> Loss {
-    let short = |text: &str, most| text.chars().take(most).collect();
-    Loss {
-        what: short(&loss.what, 160),
-        reason: short(&loss.reason, 256),
     }
 }
 

@@ -5,17 +5,16 @@
 
 use std::{
     fmt::Debug,
-    hash::Hash,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, channel::mpsc};
+use futures::{Stream, StreamExt, channel::mpsc, stream};
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
-        WatchStreamExt,
+        Controller, WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
@@ -81,7 +80,12 @@ where
         }
     }
 
-    /// The objects, for a controller of theirs.
+    /// A controller of these objects, without a watch of its own.
+    pub fn controller(&self) -> Controller<K> {
+        Controller::for_stream(stream::pending(), self.store()).reconcile_on(self.changes(itself))
+    }
+
+    /// The objects, for who looks some up.
     pub fn store(&self) -> Store<K> {
         self.store.clone()
     }
@@ -192,11 +196,7 @@ where
 }
 
 /// The reference to an object itself, for its own controller.
-pub fn itself<K>(object: &K) -> Option<ObjectRef<K>>
-where
-    K: Resource<DynamicType = ()>,
-    K::DynamicType: Hash + Eq,
-{
+fn itself<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<K>> {
     Some(ObjectRef::from_obj(object))
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::{backoff::Backoff, events::Events, metrics::Metrics, server::Readiness};
+use super::{Error, Result, backoff::Backoff, events::Events, metrics::Metrics, server::Readiness};
 use crate::{
     aws::{Calls, Place, Ports, Regions},
     clock::AwsClock,
@@ -84,6 +85,18 @@ impl Context {
     /// take `clock.now()` alone.
     pub fn stamp(&self) -> Timestamp {
         self.clock.now().unwrap_or_else(|| self.clock.node().now())
+    }
+
+    /// Whether a namespace is being deleted, or is gone.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn is_terminating(&self, namespace: &str) -> Result<bool> {
+        let found = Api::<Namespace>::all(self.client.clone())
+            .get_opt(namespace)
+            .await;
+        let found = found.map_err(Error::kube(format!("reading namespace {namespace}")))?;
+        Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
     }
 
     /// Chance for jitter, in [0, 1).

@@ -20,8 +20,7 @@ use std::{
     time::Duration,
 };
 
-use futures::stream;
-use kube::{Resource, runtime::Controller};
+use kube::Resource;
 
 pub use self::known::Known;
 use self::{
@@ -32,7 +31,7 @@ use self::{
 use crate::{
     api::{VideoStream, VideoStreamStatus, condition},
     caches::Caches,
-    runtime::{self, Context, Next, Result, apply, cache::itself},
+    runtime::{self, Context, Next, Result, apply},
 };
 
 /// The controller's name in metrics and logs.
@@ -49,9 +48,7 @@ const SETTLED: Duration = Duration::from_secs(600);
 
 /// Runs the controller until the process is to stop.
 pub async fn run(context: Arc<Context>, caches: Arc<Caches>) {
-    let video_streams = &caches.video_streams;
-    let controller = Controller::for_stream(stream::pending(), video_streams.store())
-        .reconcile_on(video_streams.changes(itself));
+    let controller = caches.video_streams.controller();
     let known = Arc::new(Known::default());
     runtime::control(context, NAME, controller, move |object, context| {
         reconcile(object, context, known.clone())

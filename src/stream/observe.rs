@@ -1,6 +1,5 @@
 //! Reads what is there: the stream and its tags in AWS, and in Kubernetes, only where it matters, who else is concerned.
 
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt,
     api::ListParams,
@@ -82,7 +81,7 @@ pub async fn look(
     desired: &Desired,
 ) -> Result<Observed> {
     let mut observed = Observed {
-        terminating: desired.deleting && terminating(context, &desired.owner.namespace).await?,
+        terminating: desired.deleting && context.is_terminating(&desired.owner.namespace).await?,
         ..Observed::default()
     };
     if desired.suspend {
@@ -135,14 +134,6 @@ async fn beside(streams: &dyn Streams, arn: &str, desired: &Desired) -> Result<B
         beside.notification = streams.notification(arn).await?;
     }
     Ok(beside)
-}
-
-async fn terminating(context: &Context, namespace: &str) -> Result<bool> {
-    let found = Api::<Namespace>::all(context.client.clone())
-        .get_opt(namespace)
-        .await
-        .map_err(Error::kube(format!("reading the namespace {namespace}")))?;
-    Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
 }
 
 /// Whether the VideoStream that tags name lives, and is still for this stream.

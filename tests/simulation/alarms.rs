@@ -236,11 +236,6 @@ impl Watch {
         })
         .await
     }
-
-    fn write(&self, what: &str, on: &str) {
-        self.world.tell(format!("AWS {what} {on}"));
-        self.world.count("AWS writes");
-    }
 }
 
 #[async_trait::async_trait]
@@ -285,7 +280,7 @@ impl Alarms for Watch {
 
     async fn put(&self, alarm: &NewAlarm) -> Result<()> {
         self.call("cloudwatch:PutMetricAlarm", |all, now| {
-            self.write("PutMetricAlarm", &alarm.name);
+            self.world.wrote("PutMetricAlarm", &alarm.name);
             match all.alarms.get_mut(&alarm.name) {
                 Some(kept) => {
                     let tags = std::mem::take(&mut kept.alarm.tags);
@@ -311,7 +306,7 @@ impl Alarms for Watch {
 
     async fn tag(&self, of: &str, tags: &BTreeMap<String, String>) -> Result<()> {
         self.call("cloudwatch:TagResource", |all, _| {
-            self.write("TagResource", of);
+            self.world.wrote("TagResource", of);
             for (_, kept) in all.alarms.iter_mut().filter(|(name, _)| arn(name) == of) {
                 kept.alarm.tags.extend(tags.clone());
             }
@@ -322,7 +317,7 @@ impl Alarms for Watch {
 
     async fn delete(&self, alarm: &str) -> Result<()> {
         self.call("cloudwatch:DeleteAlarms", |all, now| {
-            self.write("DeleteAlarms", alarm);
+            self.world.wrote("DeleteAlarms", alarm);
             all.vanish(alarm, now);
             Ok(())
         })

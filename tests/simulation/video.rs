@@ -257,11 +257,6 @@ impl Kvs {
         };
         self.world.call(operation, &self.clock, effect).await
     }
-
-    fn write(&self, what: &str, on: &str) {
-        self.world.tell(format!("AWS {what} {on}"));
-        self.world.count("AWS writes");
-    }
 }
 
 #[async_trait::async_trait]
@@ -293,7 +288,7 @@ impl Streams for Kvs {
             if video.streams.contains_key(&stream.name) {
                 return Err(error("kinesisvideo:CreateStream", Kind::Busy));
             }
-            self.write("CreateStream", &stream.name);
+            self.world.wrote("CreateStream", &stream.name);
             Ok(video.make(stream, now))
         })
         .await
@@ -311,7 +306,7 @@ impl Streams for Kvs {
                 self.world
                     .violated("retention was changed from a value that it had not");
             }
-            self.write("UpdateDataRetention", arn);
+            self.world.wrote("UpdateDataRetention", arn);
             video.catch_up(now);
             Ok(())
         })
@@ -326,7 +321,7 @@ impl Streams for Kvs {
                 stream.media_type = update.media_type.clone().or(stream.media_type.take());
                 stream.device_name = update.device_name.clone().or(stream.device_name.take());
             })?;
-            self.write("UpdateStream", arn);
+            self.world.wrote("UpdateStream", arn);
             Ok(())
         })
         .await
@@ -336,7 +331,7 @@ impl Streams for Kvs {
         const OPERATION: &str = "kinesisvideo:DeleteStream";
         self.call(OPERATION, |video, now| {
             video.change(OPERATION, arn, version, now, |_| {})?;
-            self.write("DeleteStream", arn);
+            self.world.wrote("DeleteStream", arn);
             let Some(kept) = video.by_arn(arn) else {
                 return Ok(());
             };
@@ -359,7 +354,7 @@ impl Streams for Kvs {
                 .by_arn(arn)
                 .ok_or_else(|| error(OPERATION, Kind::NotFound))?;
             kept.tags.extend(tags.clone());
-            self.write("TagStream", arn);
+            self.world.wrote("TagStream", arn);
             Ok(())
         })
         .await
@@ -372,7 +367,7 @@ impl Streams for Kvs {
                 .by_arn(arn)
                 .ok_or_else(|| error(OPERATION, Kind::NotFound))?;
             kept.tags.retain(|key, _| !keys.contains(key));
-            self.write("UntagStream", arn);
+            self.world.wrote("UntagStream", arn);
             Ok(())
         })
         .await
@@ -392,7 +387,7 @@ impl Streams for Kvs {
         const OPERATION: &str = "kinesisvideo:UpdateStreamStorageConfiguration";
         self.call(OPERATION, |video, now| {
             video.change(OPERATION, arn, version, now, |kept| kept.tier = tier)?;
-            self.write("UpdateStreamStorageConfiguration", arn);
+            self.world.wrote("UpdateStreamStorageConfiguration", arn);
             Ok(())
         })
         .await
@@ -410,7 +405,7 @@ impl Streams for Kvs {
             if let Some(kept) = video.by_arn(arn) {
                 kept.images = images.cloned();
             }
-            self.write("UpdateImageGenerationConfiguration", arn);
+            self.world.wrote("UpdateImageGenerationConfiguration", arn);
             Ok(())
         })
         .await
@@ -432,7 +427,7 @@ impl Streams for Kvs {
             if let Some(kept) = video.by_arn(arn) {
                 kept.notification = notification.cloned();
             }
-            self.write("UpdateNotificationConfiguration", arn);
+            self.world.wrote("UpdateNotificationConfiguration", arn);
             Ok(())
         })
         .await

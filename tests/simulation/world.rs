@@ -5,10 +5,7 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -85,6 +82,12 @@ impl World {
     /// Counts something, such as a fault of a kind.
     pub fn count(&self, what: &str) {
         *lock(&self.state).counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Something was written to AWS.
+    pub fn wrote(&self, what: &str, on: &str) {
+        self.tell(format!("AWS {what} {on}"));
+        self.count("AWS writes");
     }
 
     /// Something that must never happen has happened.
@@ -188,22 +191,14 @@ impl World {
 
 /// An AWS error without more to say.
 pub fn error(operation: &'static str, kind: Kind) -> AwsError {
-    AwsError {
-        operation,
-        on: "it".into(),
-        kind,
-        code: None,
-        message: Some("simulated".into()),
-        request_id: None,
-        source: None,
-    }
+    AwsError::ours(operation, "it", kind, "simulated")
 }
 
 /// A node's clock: AWS's time, and wrong by something.
 #[derive(Debug)]
 pub struct NodeClock {
     world: Arc<World>,
-    wrong_by: AtomicI64,
+    wrong_by: SignedDuration,
 }
 
 impl NodeClock {
@@ -216,7 +211,7 @@ impl NodeClock {
         };
         Arc::new(Self {
             world: world.clone(),
-            wrong_by: AtomicI64::new(wrong_by),
+            wrong_by: SignedDuration::from_millis(wrong_by),
         })
     }
 }
@@ -224,7 +219,7 @@ impl NodeClock {
 #[async_trait::async_trait]
 impl Clock for NodeClock {
     fn now(&self) -> Timestamp {
-        self.world.now() + SignedDuration::from_millis(self.wrong_by.load(Ordering::Relaxed))
+        self.world.now() + self.wrong_by
     }
 
     fn elapsed(&self) -> Duration {

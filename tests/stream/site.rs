@@ -17,8 +17,6 @@ use serde_json::{Value, json};
 use crate::support::Fixture;
 pub use crate::support::kubernetes::STREAMS;
 
-/// The collection of VideoStreams.
-
 /// The fixture, with one camera's VideoStream.
 pub struct Site {
     pub fixture: Fixture,

@@ -11,16 +11,13 @@ use std::{collections::HashSet, io::Write, path::PathBuf, process::ExitCode, syn
 
 use futures::{StreamExt, stream};
 
+pub use self::report::{Finding, Kind, Report, Totals};
 use self::{
     chain::{Chain, short},
     object::Look,
 };
-pub use self::{
-    object::fetch,
-    report::{Finding, Kind, Report, Totals},
-};
 use super::{
-    catalogue::{AT_ONCE, Archive, Read, RecordingFolder, StreamFolder, written},
+    catalogue::{AT_ONCE, Archive, Read, RecordingFolder, StreamFolder},
     files::{FootageFile, files},
     folder::Folder,
     place::{Output, Place},
@@ -148,8 +145,8 @@ impl<'a> Verification<'a> {
     }
 
     async fn stream(&self, stream: &StreamFolder, named: &mut Named, report: &mut Report) -> Result<()> {
-        let (tombstones, keys) = self.archive.tombstones(stream).await?;
-        for (tombstone, key) in tombstones.0.iter().zip(&keys) {
+        let tombstones = self.archive.tombstones(stream).await?;
+        for (key, tombstone) in &tombstones.0 {
             for removed in &tombstone.objects {
                 if self.is_left(&removed.key).await? {
                     let what = format!(
@@ -172,7 +169,7 @@ impl<'a> Verification<'a> {
         let contents = &self.archive.contents;
         match contents.versions(key).await {
             Ok(versions) => Ok(versions.iter().any(|v| !v.delete_marker)),
-            Err(e) if e.kind == Failure::Denied => Ok(contents.describe(key, None).await?.is_some()),
+            Err(e) if e.kind == Failure::Denied => Ok(contents.describe(key).await?.is_some()),
             Err(e) => Err(e.into()),
         }
     }
@@ -226,7 +223,7 @@ impl<'a> Verification<'a> {
             }
             let plan = plan.as_ref().map(|(plan, object)| (plan, object));
             chain.manifest(prefix, (&manifest, &object), plan, report);
-            self.files(&manifest, written(pair), tombstones, named, report)
+            self.files(&manifest, listed.last_modified, tombstones, named, report)
                 .await?;
         }
         for (content, object, file) in root.into_iter().chain(open) {

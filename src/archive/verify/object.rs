@@ -2,8 +2,6 @@
 //!
 //! May: ask S3, read the file. May not: change anything.
 
-use std::io::Write;
-
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -12,9 +10,10 @@ use super::report::Kind;
 use crate::{
     archive::{catalogue::Archive, files::FootageFile, split},
     archiver::{
-        error::{ArchiveError, Result},
+        blocking,
+        error::Result,
         media,
-        spool::Spool,
+        spool::{Body, Spool},
     },
     aws::{
         Kind as Failure,
@@ -53,7 +52,7 @@ pub struct Seen {
 impl Look<'_> {
     /// Looks at a file; `written` is when its manifest was.
     pub async fn at(&self, file: &FootageFile, written: Option<Timestamp>) -> Result<Seen> {
-        let Some(there) = self.archive.contents.describe(&file.key, None).await? else {
+        let Some(there) = self.archive.contents.describe(&file.key).await? else {
             let finding = Some(self.missing(&file.key, written).await?);
             return Ok(Seen {
                 finding,
@@ -152,30 +151,26 @@ impl Look<'_> {
     }
 }
 
-/// Reads content into the spool: the file, and its SHA-256 in hex.
-pub async fn fetch(mut pieces: Pieces, spool: &Spool, expected: u64) -> Result<(std::fs::File, String)> {
+/// Reads content into the spool, and its SHA-256 in hex.
+async fn fetch(mut pieces: Pieces, spool: &Spool, expected: u64) -> Result<(Body, String)> {
     spool.has_room(expected)?;
-    let failed = |source| ArchiveError::Spool {
-        path: std::env::temp_dir(),
-        source,
-    };
-    let mut file = spool.unnamed()?;
+    let mut body = spool.body()?;
     let mut hash = Sha256::new();
     while let Some(piece) = pieces.try_next().await? {
         hash.update(&piece);
-        file.write_all(&piece).map_err(failed)?;
+        body.append(&piece)?;
     }
-    Ok((file, hex::encode(hash.finalize())))
+    Ok((body, hex::encode(hash.finalize())))
 }
 
 /// Parses a file, and counts its frames; an error in words where it does not hold what its manifest says.
-async fn parse(body: std::fs::File, file: FootageFile) -> Result<std::result::Result<u64, String>> {
+async fn parse(body: Body, file: FootageFile) -> Result<std::result::Result<u64, String>> {
     let parse = move || {
         let Some(kind) = file.kind() else {
             return Err("its name does not end with mp4 or mkv".into());
         };
-        media::verify(kind, &body, file.bytes).map_err(|e| e.to_string())?;
-        let media = media::read_file(kind, &body, 0..file.bytes).map_err(|e| e.to_string())?;
+        media::verify(kind, body.file(), file.bytes).map_err(|e| e.to_string())?;
+        let media = media::read_file(kind, body.file(), 0..file.bytes).map_err(|e| e.to_string())?;
         match split::split(&media, &file.fragments) {
             Ok(_) => Ok(media.frames.len() as u64),
             // How fragments lie in a file of overlapping ones cannot always be told: its bytes are right all the same.
@@ -189,7 +184,5 @@ async fn parse(body: std::fs::File, file: FootageFile) -> Result<std::result::Re
             )),
         }
     };
-    tokio::task::spawn_blocking(parse)
-        .await
-        .map_err(|e| ArchiveError::Media(std::io::Error::other(e).into()))
+    blocking(move || Ok(parse())).await
 }

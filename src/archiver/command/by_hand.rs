@@ -61,14 +61,8 @@ fn together(all: ArchiveReport, next: ArchiveReport) -> ArchiveReport {
     let mut losses = all.losses;
     losses.extend(next.losses);
     losses.truncate(20);
-    let (mut counts, more) = (all.counts, next.counts);
-    counts.clips += more.clips;
-    counts.fragments += more.fragments;
-    counts.bytes += more.bytes;
-    counts.unread += more.unread;
-    counts.lost += more.lost;
-    counts.gaps += more.gaps;
-    counts.erased += more.erased;
+    let mut counts = all.counts;
+    counts += next.counts;
     ArchiveReport {
         counts,
         losses,

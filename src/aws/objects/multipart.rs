@@ -277,15 +277,7 @@ impl Bucket {
     }
 
     fn failed(&self, key: &str, why: &str) -> AwsError {
-        AwsError {
-            operation: "s3:PutObject",
-            on: self.on(key),
-            kind: Kind::Unavailable,
-            code: None,
-            message: Some(why.into()),
-            request_id: None,
-            source: None,
-        }
+        AwsError::ours("s3:PutObject", self.on(key), Kind::Unavailable, why)
     }
 }
 
