@@ -6,8 +6,9 @@
 pub mod episodes;
 pub mod history;
 pub mod recent;
+pub mod tags;
 pub mod watch;
 
 pub use episodes::{Episode, Found, Level, episodes};
 pub use history::Transition;
-pub use watch::{Need, Watch};
+pub use watch::{Need, Tagged, Watch};

@@ -14,14 +14,17 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Transition, history, recent::Recent};
+use super::{
+    Transition, history,
+    recent::Recent,
+    tags::{Known, Tags},
+};
 use crate::{
     aws::{
         Alarms, AwsError, Kind, Place,
         alarms::{Alarm, HistoryEntry},
     },
     clock::AwsClock,
-    runtime::backoff::jitter,
 };
 
 /// How old the states and definitions of alarms may be where the history tells of changes.
@@ -37,8 +40,10 @@ const PAGES: usize = 300;
 const AGAIN: Duration = Duration::from_secs(120);
 /// How many AWS calls are made at once; the token buckets say how many a second.
 const CALLS: usize = 8;
-/// How soon the tags of an alarm that nobody has reason to look at are read again, within a tenth.
-const TAGS: Duration = Duration::from_secs(5 * 3600);
+/// How many alarms' tags one look reads because they are needed: about what a pass writes, twice over.
+const TAGS_NEEDED: usize = 20;
+/// How many it reads without another reason than that nobody has for hours.
+const TAGS_DUE: usize = 10;
 
 type Result<T> = std::result::Result<T, AwsError>;
 
@@ -76,8 +81,7 @@ struct State {
     denied: Option<Duration>,
     /// Histories that were read one by one.
     single: HashMap<String, Single>,
-    /// When each alarm's tags are to be read again.
-    tags: HashMap<String, Duration>,
+    tags: Known,
 }
 
 /// The history of one alarm.
@@ -107,6 +111,15 @@ pub struct Changes {
     pub of: BTreeMap<String, Vec<Transition>>,
     /// As of when, by AWS's clock.
     pub read: Timestamp,
+}
+
+/// The tags of alarms, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub struct Tagged {
+    /// By alarm.
+    pub of: BTreeMap<String, Tags>,
+    /// Those of which they were needed and are not known, or not freshly: they must not be changed yet.
+    pub unsure: BTreeSet<String>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -145,7 +158,12 @@ impl Watch {
 
     /// Alarms were written: what is known of them is read again before it is used.
     pub fn doubt(&self, place: &Place, alarms: impl IntoIterator<Item = String>) {
-        locked(&self.region(place).state).doubted.extend(alarms);
+        let region = self.region(place);
+        let mut state = locked(&region.state);
+        for alarm in alarms {
+            state.tags.doubt(&alarm);
+            state.doubted.insert(alarm);
+        }
     }
 
     /// The alarms whose names begin so, and as of when that is, by AWS's clock.
@@ -213,7 +231,7 @@ impl Watch {
         let State {
             alarms, tags, single, ..
         } = &mut *state;
-        tags.retain(|name, _| alarms.contains_key(name));
+        tags.retain(|name| alarms.contains_key(name));
         single.retain(|_, single| self.elapsed().saturating_sub(single.read) < DENIED);
         Ok(())
     }
@@ -399,28 +417,57 @@ impl Watch {
         results.into_iter().collect()
     }
 
-    /// The alarms among these whose tags nobody has read for hours, at most so many. After a start these times are spread over
-    /// the whole period.
-    pub fn tags_due(
+    /// The tags of the alarms that are `needed`, and of some whose names begin so that nobody has looked at for hours. Reads few at
+    /// a time; what was read stays known, whatever comes of the rest.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn tags(
         &self,
+        alarms: &dyn Alarms,
         place: &Place,
-        names: impl IntoIterator<Item = String>,
-        most: usize,
-    ) -> Vec<String> {
-        let (region, now) = (self.region(place), self.elapsed());
-        let mut state = locked(&region.state);
-        let due = |name: &String| {
-            let at = state.tags.entry(name.clone());
-            *at.or_insert_with(|| now + TAGS.mul_f64(self.clock.node().chance())) <= now
+        prefix: &str,
+        needed: Vec<String>,
+    ) -> Result<Tagged> {
+        let region = self.region(place);
+        let region = &*region;
+        let chance = || self.clock.node().chance();
+        let to_read: BTreeMap<String, String> = {
+            let mut state = locked(&region.state);
+            let State { alarms, tags, .. } = &mut *state;
+            let all = alarms.range(prefix.to_owned()..).map(|(name, _)| name);
+            let all = all.take_while(|name| name.starts_with(prefix));
+            let mut names = tags.due(all, self.elapsed(), TAGS_DUE, chance);
+            names.extend(tags.stale(needed.clone(), self.elapsed(), TAGS_NEEDED));
+            let arn = |name: String| Some((alarms.get(&name)?.arn.clone(), name));
+            names
+                .into_iter()
+                .filter_map(arn)
+                .map(|(arn, name)| (name, arn))
+                .collect()
         };
-        names.into_iter().filter(due).take(most).collect()
-    }
-
-    /// The tags of these were read.
-    pub fn tags_read(&self, place: &Place, names: impl IntoIterator<Item = String>) {
-        let (region, now) = (self.region(place), self.elapsed());
-        let next = |name| (name, now + jitter(TAGS, self.clock.node().chance()));
-        locked(&region.state).tags.extend(names.into_iter().map(next));
+        let read: Vec<Result<String>> = stream::iter(to_read)
+            .map(|(name, arn)| async move {
+                let began = self.elapsed();
+                // An alarm that has gone meanwhile has no owner.
+                let tags = alarms.tags(&arn).await?.unwrap_or_default();
+                let mut state = locked(&region.state);
+                state.tags.add(name.clone(), tags, began, chance());
+                Ok(name)
+            })
+            .buffer_unordered(CALLS)
+            .collect()
+            .await;
+        let read = read.into_iter().collect::<Result<Vec<_>>>()?;
+        let (state, now) = (locked(&region.state), self.elapsed());
+        let unsure = needed.iter().filter(|name| !state.tags.is_fresh(name, now));
+        let unsure = unsure.cloned().collect();
+        let names = needed.into_iter().chain(read);
+        let of = names.filter_map(|name| Some((state.tags.of(&name)?.clone(), name)));
+        Ok(Tagged {
+            of: of.map(|(tags, name)| (name, tags)).collect(),
+            unsure,
+        })
     }
 }
 

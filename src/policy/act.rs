@@ -9,9 +9,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::plan::{Action, Group};
+use super::{
+    Shared,
+    plan::{Action, Group},
+};
 use crate::{
     api::{ArchivePolicy, Recording, labels},
+    aws::Place,
     runtime::{Context, Error, Result, cache::version},
 };
 
@@ -32,12 +36,10 @@ pub struct Outcome {
     pub missing: Option<Timestamp>,
     /// Whether alarms are left for the next pass.
     pub postponed: bool,
-    /// The newest version of a Recording that was written.
-    pub newest: u64,
 }
 
 /// Does it: first all Recordings, then alarms.
-pub async fn act(context: &Context, policy: &ArchivePolicy, groups: Vec<Group>) -> Outcome {
+pub async fn act(context: &Context, shared: &Shared, policy: &ArchivePolicy, groups: Vec<Group>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut writes_left = ALARM_WRITES;
     let (mut recordings, mut alarms): (Vec<Group>, Vec<Group>) = (vec![], vec![]);
@@ -53,13 +55,12 @@ pub async fn act(context: &Context, policy: &ArchivePolicy, groups: Vec<Group>) 
     }
     for groups in [recordings, alarms] {
         let results: Vec<_> = stream::iter(groups)
-            .map(|group| one_after_the_other(context, policy, group))
+            .map(|group| one_after_the_other(context, shared, policy, group))
             .buffer_unordered(GROUPS)
             .collect()
             .await;
-        for (done, newest, failed) in results {
+        for (done, failed) in results {
             outcome.done.extend(done);
-            outcome.newest = outcome.newest.max(newest);
             if let Some((error, entry)) = failed {
                 outcome.failed.push(error);
                 outcome.missing = outcome.missing.into_iter().chain(entry).min();
@@ -71,15 +72,14 @@ pub async fn act(context: &Context, policy: &ArchivePolicy, groups: Vec<Group>) 
 
 async fn one_after_the_other(
     context: &Context,
+    shared: &Shared,
     policy: &ArchivePolicy,
     group: Group,
-) -> (Vec<Action>, u64, Option<(Error, Option<Timestamp>)>) {
-    let (mut done, mut newest) = (vec![], 0);
+) -> (Vec<Action>, Option<(Error, Option<Timestamp>)>) {
+    let mut done = vec![];
     let mut actions = group.into_iter();
     while let Some(action) = actions.next() {
-        let performed = perform(context, policy, &action).await;
-        newest = newest.max(performed.as_ref().map_or(0, |version| *version));
-        if let Err(error) = performed {
+        if let Err(error) = perform(context, shared, policy, &action).await {
             let entries = [action]
                 .into_iter()
                 .chain(actions)
@@ -87,17 +87,20 @@ async fn one_after_the_other(
                     Action::Begin(_, entry) => Some(entry),
                     _ => None,
                 });
-            return (done, newest, Some((error, entries.min())));
+            return (done, Some((error, entries.min())));
         }
         done.push(action);
     }
-    (done, newest, None)
+    (done, None)
 }
 
-/// Does it, and returns the version of the Recording that was written; 0: none was.
-async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> Result<u64> {
-    let namespace = policy.namespace().unwrap_or_default();
+/// Does it. What is known of an alarm is in doubt from before the call, and a Recording's version is noted at once: a pass may be
+/// cut off at its deadline.
+async fn perform(context: &Context, shared: &Shared, policy: &ArchivePolicy, action: &Action) -> Result<()> {
+    let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
     let recordings = || Api::<Recording>::namespaced(context.client.clone(), &namespace);
+    let wrote = |recording: &Recording| shared.wrote(&namespace, &name, version(recording));
+    let doubt = |place: &Place, alarm: &String| shared.watch.doubt(place, [alarm.clone()]);
     match action {
         Action::Begin(recording, _) => match recordings().create(&PostParams::default(), recording).await {
             // The name derives from what it is for: it is there already.
@@ -105,11 +108,11 @@ async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> 
                 let there = recordings().get_opt(&recording.name_any()).await;
                 let there =
                     there.map_err(Error::kube(format!("reading Recording {}", recording.name_any())))?;
-                Ok(there.as_ref().map_or(0, version))
+                there.iter().for_each(wrote);
             }
-            made => made
-                .map(|made| version(&made))
-                .map_err(Error::kube(format!("making Recording {}", recording.name_any()))),
+            made => {
+                wrote(&made.map_err(Error::kube(format!("making Recording {}", recording.name_any())))?);
+            }
         },
         Action::Change {
             change,
@@ -129,21 +132,25 @@ async fn perform(context: &Context, policy: &ArchivePolicy, action: &Action) -> 
             let patched = recordings()
                 .patch(&change.name, &PatchParams::default(), &Patch::Merge(&body))
                 .await;
-            patched
-                .map(|patched| version(&patched))
-                .map_err(Error::kube(format!("changing Recording {}", change.name)))
+            wrote(&patched.map_err(Error::kube(format!("changing Recording {}", change.name)))?);
         }
         Action::PutAlarm { place, alarm, .. } => {
+            doubt(place, &alarm.name);
             context.ports(place).alarms.put(alarm).await?;
-            Ok(0)
         }
-        Action::TagAlarm { place, arn, tags, .. } => {
+        Action::TagAlarm {
+            place,
+            name,
+            arn,
+            tags,
+        } => {
+            doubt(place, name);
             context.ports(place).alarms.tag(arn, tags).await?;
-            Ok(0)
         }
         Action::DeleteAlarm { place, name } => {
+            doubt(place, name);
             context.ports(place).alarms.delete(name).await?;
-            Ok(0)
         }
     }
+    Ok(())
 }

@@ -159,10 +159,9 @@ async fn attempt(object: &ArchivePolicy, context: &Context, shared: &Shared, pas
     let observed = observe::observe(context, shared, object, desired, &video_streams).await?;
     let (observed, memory) = &*pass.observed.insert(observed);
     let plan = &*pass.plan.insert(plan::plan(object, desired, observed, memory));
-    let alarms = plan.alarms();
-    pass.outcome = act::act(context, object, plan.groups.clone()).await;
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    shared.wrote(&namespace, &name, pass.outcome.newest, alarms);
+    pass.outcome = act::act(context, shared, object, plan.groups.clone()).await;
+    // More alarms are to change than tags were read.
+    pass.outcome.postponed |= !observed.unsure.is_empty();
     Ok(())
 }
 

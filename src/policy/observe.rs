@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -24,11 +23,6 @@ use crate::{
     aws::{Place, alarms::Alarm},
     runtime::{Context, Error, Result},
 };
-
-/// How many AWS calls a pass makes at once; the token buckets say how many a second.
-const CALLS: usize = 8;
-/// How many alarms' tags a pass looks at without another reason than that nobody has for hours.
-const TAGS: usize = 10;
 
 /// The VideoStreams of the policy's namespace.
 pub fn video_streams(shared: &Shared, policy: &ArchivePolicy) -> Vec<Arc<VideoStream>> {
@@ -98,7 +92,7 @@ pub async fn observe(
         alarms_read.insert(place, read);
     }
     let Some(now) = context.clock.now() else {
-        return Err(Error::Spec("no answer of AWS has told the time yet".into()));
+        return Err(Error::NoTime);
     };
     let memory = plan::remember(policy, &recordings, now);
     // After the alarms: what the history says is at least as new.
@@ -118,34 +112,36 @@ pub async fn observe(
     }
     let mut observed = Observed {
         now,
-        alarms_read: alarms_read.into_values().min().unwrap_or(now),
+        alarms_read: alarms_read.values().copied().min().unwrap_or(now),
         transitions_read: transitions_read.unwrap_or(now),
         alarms,
         tags: BTreeMap::new(),
+        unsure: BTreeSet::new(),
         transitions,
         unread,
         recordings,
         video_streams: video_streams.iter().map(|v| v.name_any()).collect(),
         namespace_terminating,
     };
-    let mut keys = plan::to_examine(policy, desired, &observed);
-    for place in observed
-        .alarms
-        .keys()
-        .map(|(place, _)| place)
-        .collect::<BTreeSet<_>>()
-    {
-        let of_place = observed.alarms.keys().filter(|(p, _)| p == place);
-        let due = shared
-            .watch
-            .tags_due(place, of_place.map(|(_, name)| name.clone()), TAGS);
-        keys.extend(due.into_iter().map(|name| (place.clone(), name)));
+    let mut needed: BTreeMap<Place, Vec<String>> = BTreeMap::new();
+    for (place, name) in plan::to_examine(policy, desired, &observed) {
+        needed.entry(place).or_default().push(name);
     }
-    keys.sort();
-    keys.dedup();
-    observed.tags = tags(context, &observed, keys).await?;
-    for (place, name) in observed.tags.keys() {
-        shared.watch.tags_read(place, [name.clone()]);
+    for place in alarms_read.keys() {
+        let port = context.ports(place).alarms;
+        let names = needed.remove(place).unwrap_or_default();
+        let tagged = match shared.watch.tags(&*port, place, &desired.prefix, names).await {
+            Err(error) if spared(place) => {
+                observed.unread.insert(place.clone(), Unread::of(error.into()));
+                continue;
+            }
+            tagged => tagged?,
+        };
+        let at = |name| (place.clone(), name);
+        observed
+            .tags
+            .extend(tagged.of.into_iter().map(|(name, tags)| (at(name), tags)));
+        observed.unsure.extend(tagged.unsure.into_iter().map(at));
     }
     Ok((observed, memory))
 }
@@ -184,24 +180,4 @@ async fn transitions_of(
     let keyed = changes.of.into_iter();
     let keyed = keyed.map(|(alarm, of)| ((place.clone(), alarm), of));
     Ok(Some((keyed.collect(), changes.read)))
-}
-
-async fn tags(
-    context: &Context,
-    observed: &Observed,
-    keys: Vec<AlarmKey>,
-) -> Result<BTreeMap<AlarmKey, BTreeMap<String, String>>> {
-    let of_alarms: Vec<_> = keys
-        .into_iter()
-        .filter_map(|key| Some((observed.alarms.get(&key)?.arn.clone(), key)))
-        .collect();
-    stream::iter(of_alarms)
-        .map(|(arn, key)| async move {
-            let tags = context.ports(&key.0).alarms.tags(&arn).await?;
-            // An alarm that has gone meanwhile has no owner.
-            Ok((key, tags.unwrap_or_default()))
-        })
-        .buffer_unordered(CALLS)
-        .try_collect()
-        .await
 }

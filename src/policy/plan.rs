@@ -45,6 +45,8 @@ pub struct Observed {
     pub alarms: BTreeMap<AlarmKey, Alarm>,
     /// The tags of those alarms that it was necessary to ask for.
     pub tags: BTreeMap<AlarmKey, BTreeMap<String, String>>,
+    /// Those of which they were necessary and are not known freshly: they must not be changed yet.
+    pub unsure: BTreeSet<AlarmKey>,
     /// The changes of state since the checkpoint, where there may be some.
     pub transitions: BTreeMap<AlarmKey, Vec<Transition>>,
     /// Places of other accounts that could not be read, and why.
@@ -158,17 +160,6 @@ impl Action {
         !matches!(self, Self::Begin(..) | Self::Change { .. })
     }
 
-    /// The alarm that it changes.
-    pub fn alarm(&self) -> Option<AlarmKey> {
-        match self {
-            Self::PutAlarm { place, alarm, .. } => Some((place.clone(), alarm.name.clone())),
-            Self::TagAlarm { place, name, .. } | Self::DeleteAlarm { place, name } => {
-                Some((place.clone(), name.clone()))
-            }
-            Self::Begin(..) | Self::Change { .. } => None,
-        }
-    }
-
     /// One word for Events.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -241,13 +232,6 @@ pub struct Plan {
     pub in_alarm: usize,
     /// A deleted policy: nothing needs it any more.
     pub release: bool,
-}
-
-impl Plan {
-    /// The alarms that it changes.
-    pub fn alarms(&self) -> Vec<AlarmKey> {
-        self.groups.iter().flatten().filter_map(Action::alarm).collect()
-    }
 }
 
 /// The alarms of which the tags must be known before the plan is made: those that it would change, but for their owner.
@@ -361,6 +345,7 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
     planner.plan.release = deleted.is_some()
         && (finished || observed.namespace_terminating)
         && planner.plan.groups.is_empty()
+        && observed.unsure.is_empty()
         && planner.plan.waiting.is_none();
     planner.plan
 }
@@ -385,12 +370,15 @@ impl Planner<'_> {
             let message = format!("its alarm cannot be read: {}", unread.message);
             let of_stream = problem(&matched.video_stream, unread.reason, message);
             self.plan.problems.push(of_stream);
-            // What happens meanwhile is found in the history afterwards.
-            let read = self.memory.checkpoint.or(self.memory.watching_since);
-            self.plan.waiting = self.plan.waiting.into_iter().chain(read).min();
-            return;
+            return self.wait_for_history();
         }
         let alarm = observed.alarms.get(&key);
+        // Nothing says whose it is before its tags are known.
+        let unmarked = |alarm: &Alarm| Mark::read(&alarm.description, &self.desired.owner).is_none();
+        if alarm.is_some_and(unmarked) && observed.unsure.contains(&key) && !observed.tags.contains_key(&key)
+        {
+            return self.wait_for_history();
+        }
         if let Some(other) = self.other_owner(&key) {
             self.plan.problems.push(problem(
                 &matched.video_stream,
@@ -445,10 +433,16 @@ impl Planner<'_> {
             catch_up: false,
         };
         group.extend(self.stop(matched.arn.as_str(), |r| !of_alarm(r), stop));
-        if self.deleted.is_none() {
+        if self.deleted.is_none() && !observed.unsure.contains(&key) {
             group.extend(self.alarm(matched, alarm, mark));
         }
         self.plan.groups.push(group);
+    }
+
+    /// What happens meanwhile is found in the history afterwards.
+    fn wait_for_history(&mut self) {
+        let read = self.memory.checkpoint.or(self.memory.watching_since);
+        self.plan.waiting = self.plan.waiting.into_iter().chain(read).min();
     }
 
     /// What the alarm's description is to remember.
@@ -650,6 +644,7 @@ impl Planner<'_> {
                 .tags
                 .get(key)
                 .is_some_and(|tags| self.desired.owner.claim(tags) == Claim::Ours);
+            let ours = ours && !self.observed.unsure.contains(key);
             if ours && (all || self.deleted.is_none() && !needed.contains(key)) {
                 let (place, name) = key.clone();
                 self.plan.groups.push(vec![Action::DeleteAlarm { place, name }]);

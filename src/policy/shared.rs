@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use super::plan::AlarmKey;
 use crate::{alarms::Watch, caches::Caches, runtime::Context};
 
 /// The least time between two passes over a policy, however much happens to its streams.
@@ -61,20 +60,11 @@ impl Shared {
         self.policy(namespace, name, |policy| policy.written)
     }
 
-    /// A pass has written: a Recording of this version, or none (0), and these alarms.
-    pub fn wrote(
-        &self,
-        namespace: &str,
-        name: &str,
-        version: u64,
-        alarms: impl IntoIterator<Item = AlarmKey>,
-    ) {
+    /// A pass has written a Recording, which is of this version now.
+    pub fn wrote(&self, namespace: &str, name: &str, version: u64) {
         self.policy(namespace, name, |policy| {
             policy.written = policy.written.max(version)
         });
-        for (place, alarm) in alarms {
-            self.watch.doubt(&place, [alarm]);
-        }
     }
 
     /// A pass wants to begin; if it is too soon after the one before, how long to wait.

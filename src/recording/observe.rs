@@ -76,7 +76,7 @@ pub async fn seen(
             // An AWS error is no reason to stop: the Jobs have rights of their own.
             (Err(e), Some(now)) => (Stream::Unknown(chain(&e)), now),
             (Err(e), None) => return Err(e.into()),
-            (Ok(_), None) => return Err(Error::Spec("no answer of AWS has told the time yet".into())),
+            (Ok(_), None) => return Err(Error::NoTime),
         }
     };
     let jobs = jobs(context, recording, &namespace, cluster_now).await?;

@@ -37,6 +37,9 @@ pub enum Error {
     /// A watch has not told yet of what was written.
     #[error("the watch of {0} objects is behind what was written")]
     Behind(String),
+    /// Every pass needs AWS's time, and no answer has told it yet.
+    #[error("no answer of AWS has told the time yet")]
+    NoTime,
     /// The administrator has not granted it; a person must change the object or the grants.
     #[error(transparent)]
     NotGranted(#[from] grants::Missing),
@@ -87,7 +90,7 @@ impl Error {
                 400 | 401 | 403 | 422 => Class::Person,
                 _ => Class::Transient,
             },
-            Self::Unreachable { .. } | Self::Behind(_) | Self::Deadline(_) => Class::Transient,
+            Self::Unreachable { .. } | Self::Behind(_) | Self::NoTime | Self::Deadline(_) => Class::Transient,
             Self::Spec(_) | Self::NotGranted(_) => Class::Person,
         }
     }
@@ -113,6 +116,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Spec(_)
             | Self::Behind(_)
+            | Self::NoTime
             | Self::NotGranted(_)
             | Self::Deadline(_) => self.to_string(),
         }
@@ -126,6 +130,7 @@ impl Error {
             Self::Refused { .. } => "KubernetesRefused",
             Self::Unreachable { .. } | Self::Behind(_) => "KubernetesUnreachable",
             Self::Spec(_) => "InvalidSpec",
+            Self::NoTime => Kind::Unavailable.name(),
             Self::NotGranted(_) => "NotGranted",
             Self::Deadline(_) => "Timeout",
         }

@@ -366,3 +366,35 @@ async fn a_role_that_is_refused_stops_nothing_elsewhere_and_loses_nothing() {
         "what happens there meanwhile is still to be read"
     );
 }
+
+#[tokio::test]
+async fn many_alarms_are_put_right_and_deleted_a_few_at_a_time_and_each_is_looked_at_once() {
+    const CAMERAS: u64 = 70;
+    let site = Site::new().await;
+    for camera in 1..CAMERAS {
+        site.camera(&format!("gate-{camera}"));
+    }
+    let settle = async |done: &dyn Fn() -> bool| {
+        let mut passes = 0;
+        while !done() {
+            passes += 1;
+            assert!(passes < 30, "no end");
+            let before = site.calls("cloudwatch:ListTagsForResource");
+            let _ = site.pass().await.unwrap();
+            let looked = site.calls("cloudwatch:ListTagsForResource") - before;
+            assert!(looked <= 30, "{looked} alarms looked at in one pass");
+        }
+    };
+    settle(&|| site.calls("cloudwatch:PutMetricAlarm") == CAMERAS).await;
+    site.pass().await.unwrap();
+
+    let looked = site.calls("cloudwatch:ListTagsForResource");
+    site.edit(json!({"spec": {"trigger": {"alarm": {"threshold": 7}}}}));
+    settle(&|| site.calls("cloudwatch:PutMetricAlarm") == 2 * CAMERAS).await;
+    let looked_for_edit = site.calls("cloudwatch:ListTagsForResource") - looked;
+    assert!(looked_for_edit <= CAMERAS + 10, "{looked_for_edit} calls");
+
+    site.delete();
+    settle(&|| site.policy().is_none()).await;
+    assert!(site.alarms().await.is_empty());
+}

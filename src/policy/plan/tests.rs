@@ -46,6 +46,8 @@ struct World {
     checkpoint: Option<Timestamp>,
     /// The tags of all alarms; a plan sees those that it asks for.
     tags: BTreeMap<AlarmKey, BTreeMap<String, String>>,
+    /// Whether no tags could be read yet.
+    no_tags: bool,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             transitions_read: at(10),
             alarms: BTreeMap::new(),
             tags: BTreeMap::new(),
+            unsure: BTreeSet::new(),
             transitions: BTreeMap::new(),
             unread: BTreeMap::new(),
             recordings: vec![],
@@ -68,6 +71,7 @@ impl World {
             observed,
             checkpoint: None,
             tags: BTreeMap::new(),
+            no_tags: false,
         }
     }
 
@@ -92,7 +96,10 @@ impl World {
         self.observed.video_streams = self.streams.iter().map(|s| s.name_any()).collect();
         self.policy.status.get_or_insert_default().history_through = self.checkpoint.map(Time);
         let memory = remember(&self.policy, &self.observed.recordings, self.observed.now);
-        self.observed.tags = to_examine(&self.policy, &desired, &self.observed)
+        let needed = to_examine(&self.policy, &desired, &self.observed);
+        let (unsure, sure): (Vec<_>, Vec<_>) = needed.into_iter().partition(|_| self.no_tags);
+        self.observed.unsure = unsure.into_iter().collect();
+        self.observed.tags = sure
             .into_iter()
             .map(|key| (key.clone(), self.tags.get(&key).cloned().unwrap_or_default()))
             .collect();
@@ -301,6 +308,35 @@ fn another_owners_alarm_is_left_alone_and_starts_nothing() {
     assert_eq!(plan.problems[0].reason, "AlarmOwnedByAnother");
     world.streams.clear();
     assert!(world.pass().is_empty(), "nor is it deleted");
+}
+
+#[test]
+fn what_nobody_knows_the_owner_of_yet_is_not_touched_and_nothing_is_missed() {
+    let mut world = World::new();
+    world.pass();
+    let checkpoint = world.checkpoint;
+    // Ours by its mark, but not as it is to be: recorded, and left as it is.
+    world.no_tags = true;
+    world.alarm().definition = None;
+    world.observed.now = at(200);
+    world.goes_to_alarm(150);
+    assert_eq!(world.pass(), ["RecordingStarted"]);
+    // Somebody else's, perhaps: it waits for the tags.
+    world.observed.recordings.clear();
+    world.checkpoint = checkpoint;
+    world.alarm().description = "somebody's".into();
+    assert!(world.pass().is_empty());
+    assert_eq!(world.checkpoint, checkpoint);
+    world.no_tags = false;
+    assert_eq!(world.pass(), ["RecordingStarted", "AlarmUpdated"]);
+    // On deletion the policy stays until it knows.
+    world.observed.recordings.clear();
+    world.no_tags = true;
+    world.policy.metadata.deletion_timestamp = Some(Time(at(150)));
+    world.observed.transitions.clear();
+    world.alarm().in_alarm = false;
+    let plan = world.plan();
+    assert!(plan.groups.is_empty() && !plan.release);
 }
 
 #[test]
