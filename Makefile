@@ -17,7 +17,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check check-and-clients clients e2e bench soak generate chart s3 packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e bench soak mutations generate chart s3 packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -64,6 +64,9 @@ bench: $(if $(or $(filter streams policies,$(BENCH)),$(if $(BENCH),,all)),node-p
 
 soak: packages ## the whole operator under a storm on virtual time, seed after seed: N=100 FROM=1000 HOURS=24
 	N=$(N) FROM=$(FROM) HOURS=$(HOURS) cargo test --locked --profile soak --test simulation soak -- --ignored --nocapture
+
+mutations: packages ## mistakes planted one at a time: the simulation finds each; SEEDS=6 HOURS=6
+	@tools/mutations.py
 
 generate: ## CRDs, the chart's copies and docs/schema, from the types
 	@tools/generate.sh

@@ -1,7 +1,7 @@
 //! The life of the `controller` process: connect, serve, get the lease, run all kinds until told to stop. What stops first stops
 //! all.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{Context, error::chain, lease::Leadership, server, telemetry};
 use crate::{
-    aws::{self, Connection, Regions, Settings},
+    aws::{self, AwsError, Connection, Kind, Regions, Settings},
     clock::{AwsClock, Clock, System},
     config::Config,
 };
@@ -142,9 +142,13 @@ async fn connect(config: Config) -> anyhow::Result<Context> {
     ))
 }
 
+/// How long the process waits for its own account before it goes on without: the probes answer only then.
+const OWN_ACCOUNT: Duration = Duration::from_secs(5);
+
 /// The connection, with its account: a role of the same account then shares its token buckets.
 async fn known(connection: Connection) -> Connection {
-    match aws::own_account(&connection).await {
+    let answer = tokio::time::timeout(OWN_ACCOUNT, aws::own_account(&connection)).await;
+    match answer.unwrap_or_else(|_| Err(no_answer())) {
         Ok(Some(account)) => connection.of_account(account),
         Ok(None) => connection,
         Err(e) => {
@@ -155,6 +159,11 @@ async fn known(connection: Connection) -> Connection {
             connection
         }
     }
+}
+
+fn no_answer() -> AwsError {
+    let text = format!("no answer within {OWN_ACCOUNT:?}");
+    AwsError::ours("sts:GetCallerIdentity", "*", Kind::Unavailable, text)
 }
 
 async fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
