@@ -35,8 +35,6 @@ pub mod tombstone;
 
 use std::sync::Arc;
 
-pub(crate) use self::execute::blocking;
-
 use jiff::{SignedDuration, Timestamp};
 
 use self::{

@@ -121,6 +121,14 @@ impl Part {
         }
     }
 
+    /// Its fragments, in order, without their media.
+    pub fn into_fragments(self) -> Vec<Fragment> {
+        match self {
+            Self::Footage { fragments, .. } => fragments.into_iter().map(|(listed, _)| listed).collect(),
+            Self::Raw { fragment, .. } => vec![fragment],
+        }
+    }
+
     /// The producer's tags of its fragments, in order.
     pub fn tags(&self) -> Vec<Vec<(String, String)>> {
         match self {

@@ -7,6 +7,7 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
@@ -15,9 +16,10 @@ use tempfile::TempDir;
 use super::error::{ArchiveError, Result};
 
 /// A folder for spooled files, removed when this is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spool {
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    in_order: bool,
 }
 
 impl Spool {
@@ -28,7 +30,32 @@ impl Spool {
             .prefix("kvs-archive-")
             .tempdir_in(&parent)
             .map_err(|source| ArchiveError::Spool { path: parent, source })?;
-        Ok(Self { folder })
+        Ok(Self {
+            folder: Arc::new(folder),
+            in_order: false,
+        })
+    }
+
+    /// The same, and its work is done where it is waited for: then the order of things is the same each time.
+    pub fn in_order(self) -> Self {
+        Self {
+            in_order: true,
+            ..self
+        }
+    }
+
+    /// Runs what computes or waits for the disk, where it does not hold up the rest.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.in_order {
+            return work();
+        }
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(e) => Err(ArchiveError::Media(io::Error::other(e).into())),
+        }
     }
 
     /// Makes sure that so many bytes fit, before anything is fetched that would not.

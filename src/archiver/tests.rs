@@ -125,7 +125,7 @@ impl World {
             footage: Arc::new(footage),
             store: Store::new(Arc::new(objects), self.clock.clone()),
             clock,
-            spool: Spool::new(None).unwrap(),
+            spool: Spool::new(None).unwrap().in_order(),
             fragments_per_second: 7,
             watcher: Arc::new(Nobody),
         }

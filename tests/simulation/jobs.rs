@@ -159,7 +159,7 @@ impl Cluster {
             footage: Arc::new(kvs),
             store: Store::new(Arc::new(bucket), node),
             clock,
-            spool: Spool::new(self.disk.as_deref()).unwrap(),
+            spool: Spool::new(self.disk.as_deref()).unwrap().in_order(),
             fragments_per_second: 250,
             watcher: Arc::new(Nobody),
         };

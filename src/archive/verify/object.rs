@@ -10,7 +10,6 @@ use super::report::Kind;
 use crate::{
     archive::{catalogue::Archive, files::FootageFile, split},
     archiver::{
-        blocking,
         error::Result,
         media,
         spool::{Body, Spool},
@@ -111,7 +110,7 @@ impl Look<'_> {
         }
         seen.sound = true;
         if self.deep && !file.raw() {
-            match parse(body, file.clone()).await? {
+            match parse(self.spool, body, file.clone()).await? {
                 Ok(frames) => seen.frames = frames,
                 Err(why) => seen.finding = Some((Kind::Unreadable, why)),
             }
@@ -164,7 +163,7 @@ async fn fetch(mut pieces: Pieces, spool: &Spool, expected: u64) -> Result<(Body
 }
 
 /// Parses a file, and counts its frames; an error in words where it does not hold what its manifest says.
-async fn parse(body: Body, file: FootageFile) -> Result<std::result::Result<u64, String>> {
+async fn parse(spool: &Spool, body: Body, file: FootageFile) -> Result<std::result::Result<u64, String>> {
     let parse = move || {
         let Some(kind) = file.kind() else {
             return Err("its name does not end with mp4 or mkv".into());
@@ -184,5 +183,5 @@ async fn parse(body: Body, file: FootageFile) -> Result<std::result::Result<u64,
             )),
         }
     };
-    blocking(move || Ok(parse())).await
+    spool.work(move || Ok(parse())).await
 }
