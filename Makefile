@@ -17,7 +17,7 @@ CLUSTER := tools/cluster/cluster.sh
 export AWS_EC2_METADATA_DISABLED := true
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo demo-down test check check-and-clients clients e2e bench soak mutations generate chart s3 packages node-packages cluster programs
+.PHONY: help demo demo-down test check check-and-clients clients e2e bench soak mutations generate chart s3 packages client-packages node-packages cluster programs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -52,10 +52,10 @@ check: packages ## formatting, lints, unit tests, generated files, chart: minute
 s3: programs ## what the archiver asks of S3, asked of an S3 that nobody here wrote
 	@tools/s3/versitygw.sh
 
-clients: programs ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SDKs see it
+clients: programs client-packages ## kvs-sim as boto3, the AWS CLI, Terraform and AWS's other SDKs see it
 	@tests/clients/run.sh
 
-e2e: node-packages cluster ## the whole flow on a real cluster
+e2e: node-packages cluster ## the whole flow on a real cluster; PROFILE=hostile: with the worst answers that AWS may give
 	@tools/e2e.sh
 
 # Only these two need a control plane, and so root.
@@ -83,6 +83,12 @@ programs: packages
 
 packages:
 	@tools/packages.sh $(BUILD_PACKAGES)
+
+# Java is Debian's where the machine has none and may install it. The rest of what the clients need they bring, pinned; only
+# Terraform is not fetched.
+client-packages: packages
+	@{ command -v java && command -v mvn; } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || tools/packages.sh default-jdk-headless maven
 
 # Before anything is built for minutes: network namespaces, mounts and cgroups are root's.
 node-packages: packages

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::LONGEST_MILLIS;
+
 /// The answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -253,7 +255,31 @@ impl Behaviour {
         for (name, value) in patch {
             all[name] = value;
         }
-        serde_json::from_value(all)
+        let patched: Self = serde_json::from_value(all)?;
+        patched.check().map_err(serde::de::Error::custom)?;
+        Ok(patched)
+    }
+
+    /// Refuses times that no clock has, and pages that never end.
+    fn check(&self) -> Result<(), String> {
+        let longest = i64::try_from(LONGEST_MILLIS).unwrap_or(i64::MAX);
+        for (name, millis) in [
+            ("streamVisibleAfterMillis", self.stream_visible_after_millis),
+            ("listingLag.atMostMillis", self.listing_lag.at_most_millis),
+            ("listingLag.lateMillis", self.listing_lag.late_millis),
+            ("tagConditionsLateMillis", self.tag_conditions_late_millis),
+            ("metricsLateMillis", self.metrics_late_millis),
+            ("historyLateMillis", self.history_late_millis),
+            ("deliveryAtMostMillis", self.delivery_at_most_millis),
+        ] {
+            if !(0..=longest).contains(&millis) {
+                return Err(format!("{name} is {millis}: from 0 to 30 days, {longest}"));
+            }
+        }
+        if self.tags_per_page == 0 || !(1..=1000).contains(&self.listing_default_results) {
+            return Err("tagsPerPage is at least 1, listingDefaultResults 1 to 1000".into());
+        }
+        Ok(())
     }
 }
 
@@ -293,6 +319,18 @@ mod tests {
         );
         assert!(Behaviour::default().patched(br#"{"unknown": 1}"#).is_err());
         assert!(Behaviour::default().patched(b"[]").is_err());
+        for absurd in [
+            r#"{"historyLateMillis": 9223372036854775807}"#,
+            r#"{"metricsLateMillis": -1}"#,
+            r#"{"listingLag": {"atMostMillis": 9223372036854775807}}"#,
+            r#"{"listingLag": {"lateMillis": 2592000001, "lateOneIn": 1}}"#,
+            r#"{"tagsPerPage": 0}"#,
+            r#"{"listingDefaultResults": 0}"#,
+        ] {
+            let refused = Behaviour::default().patched(absurd.as_bytes());
+            assert!(refused.is_err(), "{absurd}");
+        }
+        assert!(Behaviour::hostile().patched(b"{}").is_ok());
     }
 
     #[test]

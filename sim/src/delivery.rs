@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    faults::{Fault, Inside},
+    faults::{Fault, Inside, LONGEST_MILLIS},
     world::World,
 };
 
@@ -24,8 +24,8 @@ pub fn copies(world: &World, alarm: Option<&str>) -> Vec<Timestamp> {
         Some(Fault::Missing {}) => vec![],
         Some(Fault::Twice {}) => vec![arrival(), arrival()],
         Some(Fault::Delay { millis }) => {
-            let later = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX / 2_000_000));
-            vec![arrival() + later]
+            let most = i64::try_from(millis.min(LONGEST_MILLIS)).unwrap_or_default();
+            vec![arrival() + SignedDuration::from_millis(most)]
         }
         _ if strikes(behaviour.delivery_lost_one_in) => vec![],
         _ if strikes(behaviour.delivery_twice_one_in) => vec![arrival(), arrival()],

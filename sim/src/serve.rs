@@ -151,22 +151,40 @@ fn to(parts: &Parts) -> To {
 async fn route(services: &Services, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let to = to(&parts);
-    let operation = target(to, &parts, b"").and_then(|(target, _)| target.operation);
+    // A form names its operation in its body only.
+    let (known, body) = if Target::is_form(&parts) && to != To::S3 {
+        match whole(body).await {
+            Ok(bytes) => (bytes.clone(), Body::from(bytes)),
+            Err(error) => return unreadable(&error),
+        }
+    } else {
+        (Bytes::new(), body)
+    };
+    let operation = target(services, to, &parts, &known).and_then(|(target, _)| target.operation);
     let count = operation.map(|operation| services.calls.begin(&operation, &parts.headers));
     let response = if to == To::Own || services.world.faults.is_empty() {
         perform(services, to, Request::from_parts(parts, body)).await
     } else {
         with_faults(services, to, parts, body)
             .await
-            .unwrap_or_else(|error| {
-                let text = format!("the request cannot be read: {error}\n");
-                own::answer(StatusCode::BAD_REQUEST, text)
-            })
+            .unwrap_or_else(|error| unreadable(&error))
     };
     match count {
         Some(count) => calls::counted(response, count),
         None => response,
     }
+}
+
+async fn whole(body: Body) -> anyhow::Result<Bytes> {
+    let body = Limited::new(body, LARGEST).collect().await;
+    Ok(body.map_err(|e| anyhow::anyhow!(e))?.to_bytes())
+}
+
+fn unreadable(error: &anyhow::Error) -> Response {
+    own::answer(
+        StatusCode::BAD_REQUEST,
+        format!("the request cannot be read: {error}\n"),
+    )
 }
 
 async fn perform(services: &Services, to: To, request: Request) -> Response {
@@ -186,11 +204,11 @@ async fn perform(services: &Services, to: To, request: Request) -> Response {
 const LARGEST: usize = 4 << 20;
 
 /// What a request is for, and in which words its service answers; `None`: it is ours, and no fault strikes it.
-fn target(to: To, parts: &Parts, body: &[u8]) -> Option<(Target, Words)> {
+fn target(services: &Services, to: To, parts: &Parts, body: &[u8]) -> Option<(Target, Words)> {
     match to {
         To::Own => None,
         To::Kvs => Some((Target::kvs(parts, body), Words::Kvs)),
-        To::S3 => Some((Target::s3(parts), Words::S3)),
+        To::S3 => Some((Target::s3(parts, services.s3.operation(parts)), Words::S3)),
         To::CloudWatch | To::Events | To::Sqs | To::Sns | To::Sts => {
             Some((Target::by_operation(parts, body), Words::ByOperation))
         }
@@ -202,15 +220,11 @@ async fn with_faults(services: &Services, to: To, parts: Parts, body: Body) -> a
     let (known, body) = if media {
         (Bytes::new(), body)
     } else {
-        let bytes = Limited::new(body, LARGEST)
-            .collect()
-            .await
-            .map_err(|e| anyhow::anyhow!(e))?
-            .to_bytes();
+        let bytes = whole(body).await?;
         (bytes.clone(), Body::from(bytes))
     };
     let mut request = Request::from_parts(parts.clone(), body);
-    let Some((target, words)) = target(to, &parts, &known) else {
+    let Some((target, words)) = target(services, to, &parts, &known) else {
         return Ok(perform(services, to, request).await);
     };
     match services.world.faults.strike(&target) {

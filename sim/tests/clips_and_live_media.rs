@@ -292,6 +292,32 @@ async fn get_media_sends_what_is_there_and_goes_on() {
     assert_eq!(read, first);
 }
 
+#[tokio::test]
+async fn without_retention_get_media_has_the_last_five_minutes_and_nothing_else_has_any() {
+    let clock = common::Manual::new();
+    let service = Service::start_with(clock.clone(), |_| ()).await;
+    service.create_stream("cam", 0).await;
+    service.put(&footage(), "cam", 1).await.unwrap();
+    assert!(service.ledger("cam").await.is_empty(), "nothing is persisted");
+    let count = service.metric("cam", "PutMedia.IncomingFragments") as usize;
+    let earliest = json!({ "StartSelectorType": "EARLIEST" });
+    let first = tokens(&live(&service, earliest.clone(), count).await);
+    assert_eq!(first.len(), count);
+    let list = json!({ "StreamName": "cam", "MaxResults": 10, "FragmentSelector": selector("PRODUCER_TIMESTAMP", 0, 4_000_000_000_000) });
+    let (_, _, listed) = service.post("/listFragments", list).await;
+    let listed: Value = serde_json::from_slice(&listed).unwrap();
+    assert_eq!(listed["Fragments"], json!([]));
+    let media = json!({ "StreamName": "cam", "Fragments": [first[0]] });
+    let (_, _, body) = service.post("/getMediaForFragmentList", media).await;
+    assert!(String::from_utf8_lossy(&body).contains("AWS_KINESISVIDEO_EXCEPTION_ERROR_CODE"));
+
+    // Five minutes later only what comes then.
+    clock.advance(Duration::from_secs(301));
+    service.put(&footage(), "cam", 1).await.unwrap();
+    let second = tokens(&live(&service, earliest, count).await);
+    assert!(first.iter().all(|number| !second.contains(number)));
+}
+
 fn second_document(body: &[u8]) -> usize {
     (4..body.len())
         .find(|at| body[*at..].starts_with(&[0x1A, 0x45, 0xDF, 0xA3]))

@@ -164,6 +164,108 @@ async fn an_alarm_s_change_of_state_reaches_a_queue_as_aws_writes_it() {
 }
 
 #[tokio::test]
+async fn an_alarm_of_a_role_s_account_tells_that_account_s_bus_and_names_it() {
+    let service = Service::start().await;
+    ok(&service, "AmazonSQS.CreateQueue", json!({ "QueueName": "q" })).await;
+    let role = "AWS4-HMAC-SHA256 Credential=ASIA210987654321ABCD/20261123/us-east-1/any/aws4_request";
+    let there = async |target: &str, input: Value| {
+        let request = Request::post("/")
+            .header("host", &service.address)
+            .header("authorization", role)
+            .header("x-amz-target", target)
+            .body(Full::from(Bytes::from(input.to_string())))
+            .unwrap();
+        let (status, _, body) = service.send(request).await;
+        assert_eq!(status, 200, "{target}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).unwrap_or_default()
+    };
+    let pattern = json!({ "account": ["210987654321"], "region": ["us-east-1"] }).to_string();
+    let rule = json!({ "Name": "alarms", "EventPattern": pattern });
+    let arn = there("AWSEvents.PutRule", rule).await;
+    assert_eq!(
+        arn["RuleArn"],
+        "arn:aws:events:us-east-1:210987654321:rule/alarms"
+    );
+    let targets = json!({ "Rule": "alarms", "Targets": [{ "Id": "q", "Arn": QUEUE }] });
+    there("AWSEvents.PutTargets", targets).await;
+    let alarm = json!({
+        "AlarmName": "porch", "Namespace": "AWS/KinesisVideo", "MetricName": "PutMedia.IncomingFragments",
+        "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    });
+    there("GraniteServiceVersion20100801.PutMetricAlarm", alarm).await;
+    let events = received(&service).await;
+    assert_eq!(
+        (&events[0]["account"], &events[0]["region"]),
+        (&json!("210987654321"), &json!("us-east-1"))
+    );
+    // The other account's alarms are not told there.
+    watched(&service).await;
+    let state = json!({ "AlarmName": "porch", "StateValue": "ALARM", "StateReason": "by hand" });
+    there("GraniteServiceVersion20100801.SetAlarmState", state).await;
+    assert_eq!(received(&service).await.len(), 1);
+}
+
+#[tokio::test]
+async fn operations_of_forms_and_of_s3_s_settings_are_counted_and_struck_by_name() {
+    let service = Service::start().await;
+    form(
+        &service,
+        "monitoring",
+        &[("Action", "DescribeAlarms"), ("Version", "2010-08-01")],
+    )
+    .await;
+    form(
+        &service,
+        "sqs",
+        &[("Action", "ListQueues"), ("Version", "2012-11-05")],
+    )
+    .await;
+    form(
+        &service,
+        "sts",
+        &[("Action", "GetCallerIdentity"), ("Version", "2011-06-15")],
+    )
+    .await;
+    let s3 = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("host", &service.address);
+        service
+            .send(request.body(Full::<Bytes>::default()).unwrap())
+            .await
+            .0
+    };
+    assert_eq!(s3("PUT", "/bucket").await, 200);
+    assert_eq!(s3("GET", "/bucket?versioning").await, 200);
+    assert_eq!(s3("GET", "/").await, 200);
+    let calls = service.services.calls.all();
+    for operation in [
+        "DescribeAlarms",
+        "ListQueues",
+        "GetCallerIdentity",
+        "CreateBucket",
+        "GetBucketVersioning",
+        "ListBuckets",
+    ] {
+        assert_eq!(
+            calls.get(operation).map(|c| c.calls),
+            Some(1),
+            "{operation} in {calls:?}"
+        );
+    }
+    let fault = json!([
+        { "operation": "GetBucketVersioning", "fault": { "error": { "code": "SlowDown", "status": 503 } } },
+        { "operation": "ListQueues", "fault": { "error": { "code": "Throttling", "status": 400 } } },
+    ]);
+    assert_eq!(rules(&service, fault).await, 200);
+    assert_eq!(s3("GET", "/bucket?versioning").await, 503);
+    assert_eq!(s3("HEAD", "/bucket").await, 200);
+    assert_eq!(form(&service, "sqs", &[("Action", "ListQueues")]).await.0, 400);
+    let absurd = json!({ "fault": { "delay": { "millis": u64::MAX } } });
+    assert_eq!(rules(&service, absurd).await, 400);
+}
+
+#[tokio::test]
 async fn an_evaluation_s_event_has_its_reason_data_as_text() {
     let clock = Manual::new();
     let service = Service::start_with(clock.clone(), |_| ()).await;

@@ -75,16 +75,20 @@ impl Aws {
                 }
                 Err(e) => panic!("DescribeStream: {e:?}"),
             };
-            let tags = self
-                .streams
-                .list_tags_for_stream()
-                .stream_name(name)
-                .send()
-                .await
-                .expect("ListTagsForStream");
+            let (mut tags, mut token) = (BTreeMap::new(), None);
+            loop {
+                let page = self.streams.list_tags_for_stream().stream_name(name);
+                let page = page.set_next_token(token).send().await;
+                let page = page.expect("ListTagsForStream");
+                tags.extend(page.tags.unwrap_or_default());
+                token = page.next_token;
+                if token.is_none() {
+                    break;
+                }
+            }
             Some(Stream {
                 retention: described.data_retention_in_hours.expect("a retention"),
-                tags: tags.tags.unwrap_or_default().into_iter().collect(),
+                tags,
             })
         })
     }

@@ -89,8 +89,16 @@ pub fn step(text: &str) {
     println!("\n== {text}");
 }
 
+/// How many seconds later than at best things happen: where AWS is at its worst, metrics come four minutes late and fragments
+/// are listed two and a half.
+pub fn late() -> u64 {
+    let hostile = std::env::var("KVS_SIM_PROFILE").is_ok_and(|profile| profile == "hostile");
+    if hostile { 300 } else { 0 }
+}
+
 /// Looks again and again until `look` sees what it wants; fails with `what` after so many seconds.
 pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+    let seconds = seconds + late();
     let begin = Instant::now();
     loop {
         if let Some(seen) = look() {

@@ -9,7 +9,7 @@ use super::{
     model::{Alarm, MetricDataQuery, State, StateValue, Watches},
     reason::date,
 };
-use crate::{delivery, events::model::Event, id, sns::Notice, world::ACCOUNT};
+use crate::{delivery, events::model::Event, id, sns::Notice, world::Place};
 
 impl CloudWatch {
     /// Tells of a change of state; returns what history has of the actions.
@@ -38,7 +38,7 @@ impl CloudWatch {
 
     /// Runs one action.
     fn act(&self, alarm: &Alarm, old: &State, topic: &str, at: Timestamp) -> Item {
-        let region = region_name(&alarm.id.region);
+        let region = region_name(Place::of(&alarm.id.region).region);
         let notice = Notice {
             subject: Some(format!(
                 "{}: \"{}\" in {region}",
@@ -162,10 +162,11 @@ fn metric_of(query: &MetricDataQuery, one: bool) -> Value {
 /// The document that an alarm's topic gets.
 fn message(alarm: &Alarm, old: &State, region: &str) -> Value {
     let actions = &alarm.actions;
+    let account = Place::of(&alarm.id.region).account;
     let mut message = json!({
         "AlarmName": alarm.id.name,
         "AlarmDescription": actions.alarm_description,
-        "AWSAccountId": ACCOUNT,
+        "AWSAccountId": account,
         "AlarmConfigurationUpdatedTimestamp": date(alarm.configured),
         "NewStateValue": alarm.state.value.as_str(),
         "NewStateReason": alarm.state.reason,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     metrics::Datapoint,
-    wire::{Fault, Time, empty, float, floats, typed},
+    wire::{Fault, Time, empty, float, floats, int, typed},
 };
 
 #[derive(Deserialize, Default)]
@@ -34,6 +34,8 @@ struct Datum {
     values: Vec<f64>,
     #[serde(deserialize_with = "floats")]
     counts: Vec<f64>,
+    #[serde(deserialize_with = "int")]
+    storage_resolution: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -120,6 +122,11 @@ impl CloudWatch {
         for datum in &input.metric_data {
             if datum.metric_name.is_empty() {
                 return Err(Fault::missing("MetricName"));
+            }
+            match datum.storage_resolution {
+                None | Some(60) => {}
+                Some(1) => return Err(Fault::not_simulated("metrics with a resolution of a second")),
+                Some(_) => return Err(Fault::value("StorageResolution must be 1 or 60.")),
             }
             validate::dimensions(
                 datum

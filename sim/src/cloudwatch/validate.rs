@@ -142,6 +142,11 @@ pub fn watches(alarm: &MetricAlarm) -> Result<(), Fault> {
         }
     }
     let period = alarm.period();
+    if period < 60 {
+        return Err(Fault::not_simulated(
+            "alarms on periods below a minute: metrics have a minute's resolution here, as Kinesis Video's own do",
+        ));
+    }
     let longest = if period < 3600 { 86_400 } else { 604_800 };
     if period.saturating_mul(periods) > longest {
         return Err(Fault::validation(format!(
@@ -322,6 +327,8 @@ mod tests {
             ("MissingParameter", |a| a.comparison_operator = None),
             ("ValidationError", |a| a.period = Some(7)),
             ("ValidationError", |a| a.period = Some(0)),
+            // AWS takes it; here it would be judged by another resolution.
+            ("InvalidParameterValue", |a| a.period = Some(10)),
             ("ValidationError", |a| a.comparison_operator = Some("Foo".into())),
             ("InvalidParameterValue", |a| {
                 a.comparison_operator = Some("LessThanLowerThreshold".into())

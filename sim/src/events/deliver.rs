@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Events {
-    /// Puts an event on its region's bus; returns its id. Whoever sends it never hears what became of it.
+    /// Puts an event on its region's and account's bus; returns its id. Whoever sends it never hears what became of it.
     pub fn put(&self, event: &Event) -> String {
         let id = id::uuid();
         let document = event.document(&id);

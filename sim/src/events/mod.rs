@@ -17,7 +17,7 @@ use axum::http::HeaderMap;
 use ciborium::Value;
 
 use crate::{
-    http::{Request, Response, region},
+    http::{Request, Response, place},
     sns::Sns,
     sqs::Sqs,
     wire::{Fault, Service},
@@ -57,7 +57,7 @@ impl Events {
     /// Answers a request.
     pub async fn handle(self: Arc<Self>, request: Request) -> Response {
         let perform = |headers: &HeaderMap, operation: &str, input: &Value| {
-            self.perform(&region(headers), operation, input)
+            self.perform(&place(headers), operation, input)
         };
         SERVICE.serve(request, perform).await
     }

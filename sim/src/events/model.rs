@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::world::ACCOUNT;
+use crate::world::Place;
 
-/// Where a rule is: names are unique within a region's default bus.
+/// Where a rule is: names are unique within the default bus of a region of an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RuleId {
-    /// The region.
+    /// The region and account (`Place::key`).
     pub region: String,
     /// The name.
     pub name: String,
@@ -19,15 +19,16 @@ pub struct RuleId {
 impl RuleId {
     /// The rule's ARN.
     pub fn arn(&self) -> String {
-        format!("arn:aws:events:{}:{ACCOUNT}:rule/{}", self.region, self.name)
+        let Place { region, account } = Place::of(&self.region);
+        format!("arn:aws:events:{region}:{account}:rule/{}", self.name)
     }
 
-    /// The rule that an ARN names, if it is one of this account's default bus.
+    /// The rule that an ARN names, if it is one of a default bus.
     pub fn from_arn(arn: &str) -> Option<Self> {
         let (region, rest) = arn.strip_prefix("arn:aws:events:")?.split_once(':')?;
-        let name = rest.strip_prefix(ACCOUNT)?.strip_prefix(":rule/")?;
+        let (account, name) = rest.split_once(":rule/")?;
         Some(Self {
-            region: region.to_owned(),
+            region: Place::key(account, region),
             name: name.trim_start_matches("default/").to_owned(),
         })
     }
@@ -101,7 +102,7 @@ pub struct DeadLetterConfig {
 /// An event on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// The region of its bus.
+    /// The region and account of its bus (`Place::key`).
     pub region: String,
     /// What kind of event it is, for people.
     pub detail_type: String,
@@ -120,14 +121,15 @@ pub struct Event {
 impl Event {
     /// The document that targets get.
     pub fn document(&self, id: &str) -> serde_json::Value {
+        let Place { region, account } = Place::of(&self.region);
         serde_json::json!({
             "version": "0",
             "id": id,
             "detail-type": self.detail_type,
             "source": self.source,
-            "account": ACCOUNT,
+            "account": account,
             "time": self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "region": self.region,
+            "region": region,
             "resources": self.resources,
             "detail": self.detail,
         })

@@ -12,7 +12,10 @@ use super::{
     model::{Rule, RuleId},
     pattern::Pattern,
 };
-use crate::wire::{Fault, Tag, empty, int, page, tag_fits, tree, typed};
+use crate::{
+    wire::{Fault, Tag, empty, int, page, tag_fits, tree, typed},
+    world::Place,
+};
 
 const MOST_TAGS: usize = 50;
 
@@ -69,16 +72,14 @@ impl Rule {
 pub fn bus(region: &str, name: Option<&str>) -> Result<(), Fault> {
     match name {
         None | Some("default") => Ok(()),
-        Some(arn)
-            if *arn
-                == format!(
-                    "arn:aws:events:{region}:{}:event-bus/default",
-                    crate::world::ACCOUNT
-                ) =>
-        {
-            Ok(())
+        Some(name) => {
+            let Place { region, account } = Place::of(region);
+            if name == format!("arn:aws:events:{region}:{account}:event-bus/default") {
+                Ok(())
+            } else {
+                Err(error::no_bus(name))
+            }
         }
-        Some(other) => Err(error::no_bus(other)),
     }
 }
 

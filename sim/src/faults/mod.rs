@@ -132,6 +132,9 @@ impl Inside {
     }
 }
 
+/// The longest delay (ms), of rules as of behaviour: 30 days, as long as AWS keeps an alarm's history.
+pub const LONGEST_MILLIS: u64 = 30 * 24 * 3_600_000;
+
 fn always() -> f64 {
     1.0
 }
@@ -240,6 +243,19 @@ impl Rule {
     /// # Errors
     /// Why it cannot.
     pub fn check(&self) -> Result<(), String> {
+        if let Fault::Delay { millis } | Fault::Lag { millis } = self.fault
+            && millis > LONGEST_MILLIS
+        {
+            return Err(format!("millis is {millis}: at most 30 days, {LONGEST_MILLIS}"));
+        }
+        if let Fault::Error { status, .. } = self.fault
+            && !(400..=599).contains(&status)
+        {
+            return Err(format!("status {status} is no error: 400 to 599"));
+        }
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Err(format!("probability {} is not within 0 and 1", self.probability));
+        }
         let inside = Inside::ALL
             .into_iter()
             .find(|inside| self.operation.as_deref() == Some(inside.name()));
@@ -362,6 +378,18 @@ mod tests {
                 false,
             ),
             (r#"{"operation": "PutObject", "fault": {"twice": {}}}"#, false),
+            (r#"{"fault": {"delay": {"millis": 2592000000}}}"#, true),
+            (r#"{"fault": {"delay": {"millis": 2592000001}}}"#, false),
+            (r#"{"fault": {"delay": {"millis": 18446744073709551615}}}"#, false),
+            (
+                r#"{"operation": "ListFragments", "fault": {"lag": {"millis": 18446744073709551615}}}"#,
+                false,
+            ),
+            (r#"{"fault": {"error": {"code": "X", "status": 200}}}"#, false),
+            (
+                r#"{"probability": 1.5, "fault": {"error": {"code": "X"}}}"#,
+                false,
+            ),
         ];
         for (json, can) in table {
             assert_eq!(rule(json).check().is_ok(), can, "{json}");

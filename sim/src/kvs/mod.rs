@@ -321,7 +321,7 @@ impl Kvs {
         let now = self.now();
         let entries: Vec<streams::Entry> = self.streams().all().cloned().collect();
         for entry in &entries {
-            entry.store.expire(entry.stream.horizon(now))?;
+            entry.store.expire(entry.stream.horizon(now), now)?;
         }
         self.metrics
             .tick(|| entries.into_iter().map(|e| e.stream).collect());

@@ -36,7 +36,7 @@ mod xml;
 
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::http::{Method, request::Parts};
 
 use self::{
     error::{Error, Result},
@@ -69,6 +69,11 @@ impl S3 {
             .and_then(|e| e.parse::<axum::http::Uri>().ok());
         let host = endpoint.and_then(|e| e.host().map(str::to_owned));
         Ok(Arc::new(Self { world, store, host }))
+    }
+
+    /// The operation that a request is for, where there is one: rules and counts name it.
+    pub fn operation(&self, parts: &Parts) -> Option<String> {
+        route::operation(&Call::of(parts.clone(), self.host.as_deref()).ok()?)
     }
 
     /// Answers a request.

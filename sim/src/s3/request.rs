@@ -1,6 +1,6 @@
 //! A request to S3 taken apart: bucket, key, query, headers, and the body apart from them.
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
     body,
@@ -36,6 +36,11 @@ impl Call {
     /// Takes a request apart. `host`: the endpoint's own name, where one is set.
     pub fn read(request: Request, host: Option<&str>) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
+        Ok((Self::of(parts, host)?, body))
+    }
+
+    /// What a request is about, without its body.
+    pub fn of(parts: Parts, host: Option<&str>) -> Result<Self> {
         let path = urlencoding::decode(parts.uri.path()).map_err(|_| Error::new("InvalidURI"))?;
         let path = path.strip_prefix('/').unwrap_or(&path);
         let (bucket, key) = match virtual_bucket(&parts.headers, host) {
@@ -51,15 +56,14 @@ impl Call {
         }
         let query: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
             .map_err(|_| Error::new("InvalidURI"))?;
-        let call = Self {
+        Ok(Self {
             method: parts.method,
             bucket,
             key: key.to_owned(),
             region: signed_region(&parts.headers, &query),
             query,
             headers: parts.headers,
-        };
-        Ok((call, body))
+        })
     }
 
     /// A parameter of the query.

@@ -2,7 +2,7 @@
 # AWS's parser library and SDK for Java.
 set -euo pipefail
 cd "$(dirname "$0")"
-command -v java >/dev/null && command -v mvn >/dev/null || { echo "there is no java or no mvn"; exit 77; }
+command -v java >/dev/null && command -v mvn >/dev/null || { echo "there is no java or no mvn (Debian: default-jdk-headless maven)"; exit 77; }
 jars=$CACHE/java-$(sha256sum pom.xml | cut -c1-12)
 if [ ! -e "$jars/complete" ]; then
   rm -rf "$jars"

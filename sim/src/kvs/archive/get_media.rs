@@ -1,4 +1,5 @@
-//! GetMedia: fragments in the order of their numbers, and on as they come, for as long as the client listens.
+//! GetMedia: fragments in the order of their numbers, and on as they come, for as long as the client listens; also those of a
+//! stream without retention, while its buffer has them.
 
 use std::{
     convert::Infallible,
@@ -89,10 +90,11 @@ fn begin(selector: &StartSelector, kvs: &Kvs, stream: &Stream, store: &Store) ->
             .map(millis)
             .ok_or_else(|| ApiError::invalid("StartTimestamp must be given."))
     };
-    let horizon = stream.horizon(kvs.now());
+    let now = kvs.now();
+    let all = || store.live(stream.horizon(now), now);
     // What contains the time, or begins after it; the number before the first such.
     let from = |start: &dyn Fn(&Meta) -> i64, at: i64| {
-        let all = store.select(|m| m.server >= horizon);
+        let all = all();
         match all.iter().position(|m| start(m) + m.length >= at) {
             Some(0) => None,
             Some(first) => Some(all[first - 1].number.clone()),
@@ -102,7 +104,7 @@ fn begin(selector: &StartSelector, kvs: &Kvs, stream: &Stream, store: &Store) ->
     match selector.start_selector_type.as_str() {
         "EARLIEST" => Ok(None),
         "NOW" => {
-            let all = store.select(|m| m.server >= horizon);
+            let all = all();
             Ok(all
                 .len()
                 .checked_sub(2)
@@ -136,8 +138,10 @@ impl Session {
             if self.store.is_destroyed() {
                 return;
             }
-            let horizon = self.stream.horizon(self.kvs.now());
-            let next = self.store.next(after.as_deref(), |m| m.server >= horizon);
+            let now = self.kvs.now();
+            let next = self
+                .store
+                .next_live(after.as_deref(), self.stream.horizon(now), now);
             let Some(meta) = next else {
                 tokio::select! {
                     changed = added.changed() => if changed.is_err() { return },

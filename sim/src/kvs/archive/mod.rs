@@ -6,5 +6,6 @@ pub mod fragment_list;
 pub mod get_clip;
 pub mod get_media;
 pub mod list_fragments;
+mod live;
 pub mod mp4;
 pub mod store;

@@ -11,9 +11,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::fragment::Meta;
+use super::{fragment::Meta, live::Buffer};
 use crate::kvs::lines::whole_lines;
 
 /// A stream's fragments.
@@ -29,6 +30,8 @@ pub struct Store {
 struct Inner {
     /// By number.
     fragments: BTreeMap<String, Meta>,
+    /// What came while the stream had no retention.
+    buffer: Buffer,
     index: File,
     /// Lines of the index whose fragments are gone. They do no harm; when they are many it is written anew.
     stale: usize,
@@ -75,6 +78,7 @@ impl Store {
         }
         let inner = Mutex::new(Inner {
             fragments,
+            buffer: Buffer::default(),
             index,
             stale: 0,
             destroyed: false,
@@ -108,6 +112,32 @@ impl Store {
         Ok(())
     }
 
+    /// Holds a fragment of a stream without retention for GetMedia, for some minutes.
+    pub fn hold(&self, meta: Meta, header: Bytes, body: Bytes, now: i64) {
+        self.lock().buffer.add(meta, header, body, now);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// What GetMedia can read, by number: what began at `horizon` or later, and what is held.
+    pub fn live(&self, horizon: i64, now: i64) -> Vec<Meta> {
+        let inner = self.lock();
+        let kept = inner.fragments.values().filter(|m| m.server >= horizon);
+        let mut all: Vec<Meta> = kept.chain(inner.buffer.all(now)).cloned().collect();
+        all.sort_by(|a, b| a.number.cmp(&b.number));
+        all
+    }
+
+    /// The first fragment after a number that GetMedia can read.
+    pub fn next_live(&self, after: Option<&str>, horizon: i64, now: i64) -> Option<Meta> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let inner = self.lock();
+        let mut kept = inner.fragments.range::<str, _>((from, Bound::Unbounded));
+        let kept = kept.find(|(_, m)| m.server >= horizon).map(|(_, m)| m);
+        let mut held = inner.buffer.all(now);
+        let held = held.find(|m| after.is_none_or(|after| m.number.as_str() > after));
+        kept.into_iter().chain(held).min_by_key(|m| &m.number).cloned()
+    }
+
     /// Sees when a fragment is added, or the stream is destroyed.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -133,18 +163,6 @@ impl Store {
             .collect()
     }
 
-    /// The first fragment after a number that `wanted` takes.
-    pub fn next(&self, after: Option<&str>, wanted: impl Fn(&Meta) -> bool) -> Option<Meta> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let inner = self.lock();
-        inner
-            .fragments
-            .range::<str, _>((from, Bound::Unbounded))
-            .map(|(_, m)| m)
-            .find(|m| wanted(m))
-            .cloned()
-    }
-
     /// A fragment of this number.
     pub fn get(&self, number: &str) -> Option<Meta> {
         self.lock().fragments.get(number).cloned()
@@ -152,6 +170,9 @@ impl Store {
 
     /// A fragment's header and body; `None` where it has gone meanwhile.
     pub fn read(&self, meta: &Meta) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+        if let Some(held) = self.lock().buffer.read(&meta.number) {
+            return Ok(Some(held));
+        }
         let mut bytes = vec![];
         match File::open(file(&self.folder, &meta.number)) {
             Ok(mut file) => file.read_to_end(&mut bytes)?,
@@ -165,9 +186,10 @@ impl Store {
         Ok(Some((bytes, body)))
     }
 
-    /// Drops what began before `horizon` (ms).
-    pub fn expire(&self, horizon: i64) -> std::io::Result<()> {
+    /// Drops what began before `horizon` (ms), and what was held long enough.
+    pub fn expire(&self, horizon: i64, now: i64) -> std::io::Result<()> {
         let mut inner = self.lock();
+        inner.buffer.expire(now);
         // Numbers rise with server time, so the oldest are at the front.
         while let Some(entry) = inner.fragments.first_entry().filter(|e| e.get().server < horizon) {
             fs::remove_file(file(&self.folder, entry.key()))?;
@@ -186,6 +208,7 @@ impl Store {
         let mut inner = self.lock();
         inner.destroyed = true;
         inner.fragments.clear();
+        inner.buffer.clear();
         self.changed.send_modify(|count| *count += 1);
         fs::remove_dir_all(&self.folder)
     }
@@ -243,7 +266,7 @@ mod tests {
             put(&store, sequence, sequence as i64 * 1000);
         }
         store.write("9", b"written, not added", b"").unwrap();
-        store.expire(2000).unwrap();
+        store.expire(2000, 2000).unwrap();
         drop(store);
         // The ledger's last entry is the third.
         let store = Store::open(folder.path(), 3).unwrap();

@@ -49,6 +49,6 @@ pub fn run(call: &Call<'_>, input: Input) -> ApiResult<Value> {
     stream.status = Status::Deleting;
     stream.until = now.saturating_add(transition(call));
     streams.update(stream)?;
-    entry.store.expire(i64::MAX)?;
+    entry.store.expire(i64::MAX, i64::MAX)?;
     Ok(json!({}))
 }

@@ -74,7 +74,8 @@ pub fn retention(call: &Call<'_>, input: RetentionInput) -> ApiResult<Value> {
         Ok(())
     })?;
     let (_, store) = call.kvs.archive(call.region, &input.stream)?;
-    store.expire(stream.horizon(call.kvs.now()))?;
+    let now = call.kvs.now();
+    store.expire(stream.horizon(now), now)?;
     Ok(json!({}))
 }
 

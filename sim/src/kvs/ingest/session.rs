@@ -279,6 +279,10 @@ impl Session {
             self.acks
                 .send(&Ack::fragment(AckEvent::Persisted, timecode, &number))
                 .await;
+        } else {
+            let meta = meta(&fragment, 0, received);
+            self.store
+                .hold(meta, fragment.header, fragment.body.into(), received);
         }
         self.measure("PutMedia.Success", 1.0);
         Ok(())
@@ -292,17 +296,7 @@ impl Session {
             let now = kvs.now();
             let mut ledger = kvs.ledger.lock().unwrap_or_else(|e| e.into_inner());
             let sequence = ledger.last() + 1;
-            store.add(Meta {
-                sequence,
-                number: fragment.number.clone(),
-                server: fragment.server,
-                producer: fragment.producer,
-                length: fragment.length,
-                persisted: now,
-                header: fragment.header.len() as u64,
-                body: fragment.body.len() as u64,
-                frames: fragment.packets.len() as u64,
-            })?;
+            store.add(meta(&fragment, sequence, now))?;
             ledger.append(&Entry {
                 sequence,
                 stream_arn: stream.arn.clone(),
@@ -314,7 +308,7 @@ impl Session {
                 packets: fragment.packets,
             })?;
             drop(ledger);
-            store.expire(stream.horizon(now))
+            store.expire(stream.horizon(now), now)
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -332,5 +326,20 @@ impl Session {
 
     fn measure(&self, name: &str, value: f64) {
         self.kvs.measure(&self.stream, name, value);
+    }
+}
+
+/// What the archive knows of a fragment that was whole at `now`.
+fn meta(fragment: &Fragment, sequence: u64, now: i64) -> Meta {
+    Meta {
+        sequence,
+        number: fragment.number.clone(),
+        server: fragment.server,
+        producer: fragment.producer,
+        length: fragment.length,
+        persisted: now,
+        header: fragment.header.len() as u64,
+        body: fragment.body.len() as u64,
+        frames: fragment.packets.len() as u64,
     }
 }
