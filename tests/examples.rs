@@ -217,3 +217,38 @@ fn how_objects_are_kept_is_checked() {
         assert!(error.contains(said), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn a_trigger_is_one_alarm_ours_or_somebody_elses() {
+    let policy = |trigger: Value| -> ArchivePolicy {
+        serde_json::from_value(json!({
+            "apiVersion": "kvs-operator.io/v1alpha1", "kind": "ArchivePolicy",
+            "metadata": { "name": "all", "namespace": "site" },
+            "spec": { "streamSelector": {}, "trigger": trigger, "destination": { "s3": { "bucket": "bucket" } } },
+        }))
+        .unwrap()
+    };
+    for name in [
+        "motion",
+        "m-{streamName}",
+        "{namespace}/{name}-{labels.example.com/site}",
+    ] {
+        validate_cel(&policy(json!({ "existingAlarm": { "name": name } }))).unwrap();
+    }
+    let both = json!({ "alarm": {}, "existingAlarm": { "name": "motion" } });
+    for (trigger, why) in [
+        (both, "exactly one of"),
+        (json!({}), "exactly one of"),
+        (
+            json!({ "existingAlarm": { "name": "m-{stream}" } }),
+            "braces only around",
+        ),
+        (
+            json!({ "existingAlarm": { "name": "m-{name" } }),
+            "braces only around",
+        ),
+    ] {
+        let error = validate_cel(&policy(trigger)).expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

@@ -79,9 +79,19 @@ struct State {
     read: Option<Duration>,
     /// When it turned out that it cannot be.
     denied: Option<Duration>,
+    /// Alarms of others that policies name.
+    named: HashMap<String, Named>,
     /// Histories that were read one by one.
     single: HashMap<String, Single>,
     tags: Known,
+}
+
+/// Somebody else's alarm as it was read, if there is one.
+#[derive(Debug)]
+struct Named {
+    alarm: Option<Alarm>,
+    /// When it was read: by AWS's clock, and by ours that never steps.
+    read: (Timestamp, Duration),
 }
 
 /// The history of one alarm.
@@ -216,6 +226,55 @@ impl Watch {
         ))
     }
 
+    /// Alarms by their names, which may be anybody's, and as of when they are known; nothing where none is asked for. Nobody
+    /// tells of their changes but they themselves, so that they are read at each look.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn named(
+        &self,
+        alarms: &dyn Alarms,
+        place: &Place,
+        names: &BTreeSet<&str>,
+    ) -> Result<Option<(Vec<Alarm>, Timestamp)>> {
+        let region = self.region(place);
+        let stale: Vec<String> = {
+            let mut state = locked(&region.state);
+            let now = self.elapsed();
+            state
+                .named
+                .retain(|_, named| now.saturating_sub(named.read.1) < TOO_OLD);
+            let fresh = |name: &&&str| {
+                let named = state.named.get(**name);
+                named.is_some_and(|named| now.saturating_sub(named.read.1) < self.fresh())
+            };
+            let stale = names.iter().filter(|name| !fresh(name));
+            stale.map(|name| (*name).to_owned()).collect()
+        };
+        if !stale.is_empty() {
+            let began = self.elapsed();
+            let found = alarms.describe_named(&stale).await?;
+            let Some(at) = self.began(began) else {
+                return Err(no_time("cloudwatch:DescribeAlarms"));
+            };
+            let mut found: HashMap<_, _> = found
+                .into_iter()
+                .map(|alarm| (alarm.name.clone(), alarm))
+                .collect();
+            let mut state = locked(&region.state);
+            for name in stale {
+                let alarm = found.remove(&name);
+                let read = (at, began);
+                state.named.insert(name, Named { alarm, read });
+            }
+        }
+        let state = locked(&region.state);
+        let known: Vec<&Named> = names.iter().filter_map(|name| state.named.get(*name)).collect();
+        let read = known.iter().map(|named| named.read.0).min();
+        let there = known.iter().filter_map(|named| named.alarm.clone()).collect();
+        Ok(read.map(|read| (there, read)))
+    }
+
     async fn sweep(&self, alarms: &dyn Alarms, region: &Region) -> Result<()> {
         let began = self.elapsed();
         let found = alarms.describe(&self.prefix).await?;
@@ -229,9 +288,13 @@ impl Watch {
             .collect();
         state.swept = Some((at, began));
         let State {
-            alarms, tags, single, ..
+            alarms,
+            named,
+            tags,
+            single,
+            ..
         } = &mut *state;
-        tags.retain(|name| alarms.contains_key(name));
+        tags.retain(|name| alarms.contains_key(name) || named.contains_key(name));
         single.retain(|_, single| self.elapsed().saturating_sub(single.read) < DENIED);
         Ok(())
     }
@@ -279,17 +342,21 @@ impl Watch {
             .clock
             .now()
             .ok_or_else(|| no_time("cloudwatch:DescribeAlarmHistory"))?;
-        let whole = self.read_all(alarms, &region, prefix, from, now).await?;
-        let Some(read) = whole else {
-            // Nothing has moved since the states were read but what they show.
-            let moved = |need: &&Need| need.since.is_none_or(|since| since >= need.from);
-            let moved = needs.iter().filter(moved).cloned().collect();
-            return Ok(Changes {
-                of: self.one_by_one(alarms, &region, moved).await?,
-                read: levels,
-            });
+        // Nothing has moved since the states were read but what they show.
+        let moved = |need: &&&Need| need.since.is_none_or(|since| since >= need.from);
+        let moved = |needs: &[&Need]| needs.iter().filter(moved).map(|need| (*need).clone()).collect();
+        let ours = |need: &&Need| need.alarm.starts_with(&self.prefix);
+        let (needs, theirs): (Vec<&Need>, Vec<&Need>) = needs.iter().partition(ours);
+        let mut of = self.one_by_one(alarms, &region, moved(&theirs)).await?;
+        let whole = match needs.is_empty() {
+            true => None,
+            false => self.read_all(alarms, &region, prefix, from, now).await?,
         };
-        let mut of = BTreeMap::new();
+        let Some(read) = whole else {
+            of.extend(self.one_by_one(alarms, &region, moved(&needs)).await?);
+            return Ok(Changes { of, read: levels });
+        };
+        let read = if theirs.is_empty() { read } else { read.min(levels) };
         let mut further = vec![];
         {
             let state = locked(&region.state);
@@ -300,7 +367,7 @@ impl Watch {
                             of.insert(need.alarm.clone(), transitions);
                         }
                     }
-                    None => further.push(need.clone()),
+                    None => further.push((*need).clone()),
                 }
             }
         }
@@ -434,12 +501,17 @@ impl Watch {
         let chance = || self.clock.node().chance();
         let to_read: BTreeMap<String, String> = {
             let mut state = locked(&region.state);
-            let State { alarms, tags, .. } = &mut *state;
+            let State {
+                alarms, named, tags, ..
+            } = &mut *state;
             let all = alarms.range(prefix.to_owned()..).map(|(name, _)| name);
             let all = all.take_while(|name| name.starts_with(prefix));
             let mut names = tags.due(all, self.elapsed(), TAGS_DUE, chance);
             names.extend(tags.stale(needed.clone(), self.elapsed(), TAGS_NEEDED));
-            let arn = |name: String| Some((alarms.get(&name)?.arn.clone(), name));
+            let arn = |name: String| {
+                let alarm = alarms.get(&name).or_else(|| named.get(&name)?.alarm.as_ref())?;
+                Some((alarm.arn.clone(), name))
+            };
             names
                 .into_iter()
                 .filter_map(arn)

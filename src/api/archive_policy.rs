@@ -1,5 +1,7 @@
 //! `ArchivePolicy`: for the streams that a selector matches, what to keep around an alarm and where in S3 it goes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, LabelSelector, Time},
@@ -69,12 +71,30 @@ fn default_archive_every() -> Span {
 /// What starts a recording.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.alarm)")
-    .message("spec.trigger: set exactly one of: alarm"))]
+#[x_kube(validation = Rule::new("has(self.alarm) != has(self.existingAlarm)")
+    .message("spec.trigger: set exactly one of: alarm, existingAlarm"))]
 pub struct Trigger {
     /// A CloudWatch alarm that the operator makes for every matched stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm: Option<AlarmTrigger>,
+    /// A CloudWatch alarm that somebody else made, on whatever metric: a motion detector, a door. It is never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing_alarm: Option<ExistingAlarm>,
+}
+
+/// A metric alarm that is there already, in the stream's account and region.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingAlarm {
+    /// The alarm's name. `{streamName}`, `{name}` and `{namespace}` (of the VideoStream) and `{labels.KEY}` (one of its labels)
+    /// stand for each stream's own; without them one alarm starts recordings of all matched streams.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new(r"self.matches('^([^{}]|[{](streamName|name|namespace|labels[.][A-Za-z0-9._/-]+)[}])+$')")
+        .message("trigger.existingAlarm.name: braces only around streamName, name, namespace or labels.KEY"))]
+    pub name: String,
+    /// Tags that the alarm must have to start recordings, such as `RepeatedAlarm: "true"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub require_tags: BTreeMap<String, String>,
 }
 
 /// An alarm on one metric of the stream. The defaults say "footage is arriving".

@@ -11,9 +11,10 @@ use kube::{
     core::{Selector, SelectorExt},
 };
 
+use super::trigger::{self, Trigger, Whose};
 use crate::{
-    api::{AlarmTrigger, ArchivePolicy, Problem, VideoStream, condition},
-    aws::{Place, Role, StreamArn, alarms::AlarmDefinition},
+    api::{ArchivePolicy, Problem, VideoStream, condition},
+    aws::{Place, Role, StreamArn},
     grants::{Grants, Missing},
     names,
     owner::Owner,
@@ -61,8 +62,8 @@ pub struct Matched {
     pub deleted_at: Option<Timestamp>,
     /// The name of its alarm.
     pub alarm: String,
-    /// What the alarm watches.
-    pub definition: AlarmDefinition,
+    /// Whose it is.
+    pub whose: Whose,
 }
 
 impl Desired {
@@ -80,19 +81,8 @@ impl Desired {
         let s3 = &policy.spec.destination.s3;
         grants.bucket(&policy.namespace().unwrap_or_default(), &s3.bucket, &s3.prefix)?;
         let mut desired = Self::nothing(policy, cluster_id, alarm_prefix);
-        let Some(trigger) = policy.spec.trigger.as_ref().and_then(|t| t.alarm.as_ref()) else {
-            return Err(Error::Spec(
-                "spec.trigger is missing: say what starts a recording, for instance `trigger: {alarm: {}}`"
-                    .into(),
-            ));
-        };
+        let trigger = Trigger::of(policy)?;
         let selector = selector(&policy.spec.stream_selector)?;
-        let threshold = quantity(&trigger.threshold.0).ok_or_else(|| {
-            Error::Spec(format!(
-                "spec.trigger.alarm.threshold: {:?} is not a number such as 1, 0.5 or 500k",
-                trigger.threshold.0
-            ))
-        })?;
         let mut selected: Vec<_> = video_streams
             .into_iter()
             .filter(|v| v.namespace() == policy.namespace() && selector.matches(v.labels()))
@@ -102,7 +92,7 @@ impl Desired {
         let mut taken = BTreeSet::new();
         for video_stream in selected {
             let matched = match granted(video_stream, grants) {
-                Ok(()) => desired.matched(video_stream, trigger, threshold),
+                Ok(()) => desired.matched(video_stream, trigger),
                 Err(missing) => Err(Some(problem(
                     &video_stream.name_any(),
                     "NotGranted",
@@ -170,12 +160,7 @@ impl Desired {
     }
 
     /// What a VideoStream's stream is to have, or what stands in the way; nothing does where it is only a matter of time.
-    fn matched(
-        &self,
-        video_stream: &VideoStream,
-        trigger: &AlarmTrigger,
-        threshold: f64,
-    ) -> Result<Matched, Option<Problem>> {
+    fn matched(&self, video_stream: &VideoStream, trigger: Trigger<'_>) -> Result<Matched, Option<Problem>> {
         let name = video_stream.name_any();
         let status = video_stream.status.as_ref();
         if status.is_some_and(|s| condition::is_true(&s.conditions, condition::OWNED_BY_ANOTHER)) {
@@ -194,10 +179,24 @@ impl Desired {
             region: arn.region().to_owned(),
             role: role_of(video_stream),
         };
+        let (alarm, whose) = match trigger {
+            Trigger::Alarm(alarm, threshold) => (
+                alarm_name(&self.prefix, &self.owner, &place, arn.name()),
+                Whose::Ours(trigger::definition(alarm, threshold, &arn)),
+            ),
+            Trigger::Existing(existing) => {
+                let alarm = trigger::existing_name(&existing.name, video_stream, arn.name());
+                let unknown = |why| Some(problem(&name, "AlarmNameUnknown", why));
+                (
+                    alarm.map_err(unknown)?,
+                    Whose::Theirs(existing.require_tags.clone()),
+                )
+            }
+        };
         Ok(Matched {
-            alarm: alarm_name(&self.prefix, &self.owner, &place, arn.name()),
+            alarm,
             place,
-            definition: definition(trigger, threshold, &arn),
+            whose,
             retention_hours: status.and_then(|s| s.data_retention_in_hours).unwrap_or(0),
             deleted_at: video_stream.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             video_stream: name,
@@ -256,59 +255,6 @@ fn alarm_name(prefix: &str, owner: &Owner, place: &Place, stream: &str) -> Strin
     format!("{prefix}{head}-{}", names::digits(&identity))
 }
 
-fn definition(trigger: &AlarmTrigger, threshold: f64, arn: &StreamArn) -> AlarmDefinition {
-    // The names of our enums are CloudWatch's own.
-    let word = |value: serde_json::Result<serde_json::Value>| {
-        value
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned))
-            .unwrap_or_default()
-    };
-    AlarmDefinition {
-        namespace: "AWS/KinesisVideo".into(),
-        metric_name: trigger.metric_name.clone(),
-        dimensions: BTreeMap::from([("StreamName".into(), arn.name().into())]),
-        statistic: word(serde_json::to_value(trigger.statistic)),
-        period: trigger.period,
-        evaluation_periods: trigger.evaluation_periods,
-        datapoints_to_alarm: trigger.datapoints_to_alarm,
-        threshold,
-        comparison_operator: word(serde_json::to_value(trigger.comparison_operator)),
-        treat_missing_data: word(serde_json::to_value(trigger.treat_missing_data)),
-    }
-}
-
-/// A Kubernetes quantity as a number.
-fn quantity(text: &str) -> Option<f64> {
-    const SUFFIXES: [(&str, f64); 15] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
-    let (number, factor) = SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))
-        .unwrap_or((text, 1.0));
-    // Rust also reads `inf` and `nan`.
-    let plain = number
-        .bytes()
-        .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    let value = number.parse::<f64>().ok().filter(|_| plain)? * factor;
-    value.is_finite().then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -363,7 +309,9 @@ mod tests {
             alarms[1].starts_with("kvs-operator/cameras/all/cam.b-"),
             "{alarms:?}"
         );
-        let definition = &desired.streams[1].definition;
+        let Whose::Ours(definition) = &desired.streams[1].whose else {
+            panic!("the operator's own alarm")
+        };
         assert_eq!(definition.metric_name, "PutMedia.IncomingFragments");
         assert_eq!(definition.dimensions["StreamName"], "cam.b");
         assert_eq!(
@@ -430,28 +378,28 @@ mod tests {
     }
 
     #[test]
+    fn somebody_elses_alarm_is_found_by_each_streams_own_name() {
+        let trigger = json!({"trigger": {"existingAlarm": {"name": "motion-{labels.site}-{streamName}"}}});
+        let mut bare = stream("b", "x", Some("b"), 24);
+        bare.metadata.labels = None;
+        let desired = of(&policy(trigger), &[stream("a", "north", Some("cam"), 24), bare]);
+        assert_eq!(desired.streams.len(), 1);
+        assert_eq!(desired.streams[0].alarm, "motion-north-cam");
+        assert_eq!(desired.streams[0].whose, Whose::Theirs([].into()));
+        assert_eq!(desired.problems[0].reason, "AlarmNameUnknown");
+        assert!(
+            desired.problems[0].message.contains("label site"),
+            "{:?}",
+            desired.problems
+        );
+    }
+
+    #[test]
     fn alarm_names_fit() {
         let mut policy = policy(json!({}));
         policy.metadata.name = Some("p".repeat(63));
         let long = "s".repeat(256);
         let desired = of(&policy, &[stream("a", "x", Some(&long), 24)]);
         assert_eq!(desired.streams[0].alarm.len(), 255);
-    }
-
-    #[test]
-    fn quantities() {
-        for (text, value) in [
-            ("1", Some(1.0)),
-            ("500m", Some(0.5)),
-            ("2k", Some(2000.0)),
-            ("1Ki", Some(1024.0)),
-            ("1e3", Some(1000.0)),
-            ("-0.5", Some(-0.5)),
-        ] {
-            assert_eq!(quantity(text), value, "{text}");
-        }
-        for text in ["", "inf", "NaN", "x", "1x", "1e999"] {
-            assert_eq!(quantity(text), None, "{text}");
-        }
     }
 }

@@ -12,6 +12,7 @@ mod plan;
 pub mod recording;
 mod shared;
 mod status;
+mod trigger;
 pub mod windows;
 
 use std::{sync::Arc, time::Duration};

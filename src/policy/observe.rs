@@ -16,11 +16,12 @@ use super::{
     desired::{self, Desired},
     plan::{self, AlarmKey, Memory, Observed, Unread},
     recording,
+    trigger::Whose,
 };
 use crate::{
     alarms::{Need, Transition},
     api::{ArchivePolicy, Recording, VideoStream, labels},
-    aws::{Place, alarms::Alarm},
+    aws::{Alarms, AwsError, Place, alarms::Alarm},
     runtime::{Context, Error, Result},
 };
 
@@ -78,7 +79,7 @@ pub async fn observe(
     let (mut alarms, mut alarms_read, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for place in places {
         let port = context.ports(&place).alarms;
-        let (found, read) = match shared.watch.levels(&*port, &place, &desired.prefix).await {
+        let (found, read) = match levels(shared, &*port, &place, desired).await {
             Err(error) if spared(&place) => {
                 unread.insert(place, Unread::of(error.into()));
                 continue;
@@ -146,6 +147,24 @@ pub async fn observe(
     Ok((observed, memory))
 }
 
+/// The alarms in one place that the policy has made or asks for, and as of when they are known.
+async fn levels(
+    shared: &Shared,
+    port: &dyn Alarms,
+    place: &Place,
+    desired: &Desired,
+) -> std::result::Result<(Vec<Alarm>, Timestamp), AwsError> {
+    let (mut found, read) = shared.watch.levels(port, place, &desired.prefix).await?;
+    let theirs = desired.streams.iter().filter(|m| m.place == *place);
+    let theirs = theirs.filter(|m| matches!(m.whose, Whose::Theirs(_)));
+    let theirs: BTreeSet<&str> = theirs.map(|m| m.alarm.as_str()).collect();
+    let Some((others, others_read)) = shared.watch.named(port, place, &theirs).await? else {
+        return Ok((found, read));
+    };
+    found.extend(others);
+    Ok((found, read.min(others_read)))
+}
+
 /// The changes of state in one place, and as of when they are known; nothing, where nobody needs them.
 async fn transitions_of(
     context: &Context,
@@ -157,17 +176,22 @@ async fn transitions_of(
     read: Timestamp,
 ) -> Result<Option<(BTreeMap<AlarmKey, Vec<Transition>>, Timestamp)>> {
     let of_place = desired.streams.iter().filter(|m| m.place == *place);
-    let needs: Vec<Need> = of_place
-        .filter_map(|matched| {
-            let key = plan::key(matched);
-            let alarm = alarms.get(&key);
-            Some(Need {
-                from: plan::history_of(desired, matched, alarm, memory)?,
-                since: alarm.map(|alarm| alarm.since),
-                alarm: key.1,
-            })
-        })
-        .collect();
+    let mut needs: BTreeMap<String, Need> = BTreeMap::new();
+    for matched in of_place {
+        let key = plan::key(matched);
+        let alarm = alarms.get(&key);
+        let Some(from) = plan::history_of(desired, matched, alarm, memory) else {
+            continue;
+        };
+        let since = alarm.map(|alarm| alarm.since);
+        let need = needs.entry(key.1.clone()).or_insert(Need {
+            alarm: key.1,
+            from,
+            since,
+        });
+        need.from = need.from.min(from);
+    }
+    let needs: Vec<Need> = needs.into_values().collect();
     if needs.is_empty() {
         return Ok(None);
     }

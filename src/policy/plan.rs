@@ -16,6 +16,7 @@ use super::{
     desired::{Desired, Matched, problem},
     mark::Mark,
     recording,
+    trigger::Whose,
     windows::{self, Change, Ended, Input, Known, Since, Stop, windows},
 };
 use crate::{
@@ -23,9 +24,9 @@ use crate::{
     api::{ArchivePolicy, Problem, Recording},
     aws::{
         Place,
-        alarms::{Actions, Alarm, NewAlarm},
+        alarms::{Actions, Alarm, AlarmDefinition, NewAlarm},
     },
-    owner::{self, Claim, Owner},
+    owner::{self, Claim},
     runtime::Error,
 };
 
@@ -240,18 +241,25 @@ pub fn to_examine(policy: &ArchivePolicy, desired: &Desired, observed: &Observed
         let last =
             observed.namespace_terminating || observed.recordings.iter().all(|r| recording::is_finished(r));
         return if last {
-            observed.alarms.keys().cloned().collect()
+            let ours = observed
+                .alarms
+                .keys()
+                .filter(|(_, name)| name.starts_with(&desired.prefix));
+            ours.cloned().collect()
         } else {
             vec![]
         };
     }
     let wanted: BTreeMap<AlarmKey, &Matched> = desired.streams.iter().map(|m| (key(m), m)).collect();
     let changes = |(key, alarm): (&AlarmKey, &Alarm)| match wanted.get(key) {
-        Some(matched) => {
-            let mark = Mark::read(&alarm.description, &desired.owner);
-            let mark = mark.filter(|mark| mark.created == matched.arn.creation_millis());
-            mark.is_none_or(|mark| !is_as_wanted(desired, matched, mark, alarm))
-        }
+        Some(matched) => match &matched.whose {
+            Whose::Theirs(required) => !required.is_empty(),
+            Whose::Ours(definition) => {
+                let mark = Mark::read(&alarm.description, &desired.owner);
+                let mark = mark.filter(|mark| mark.created == matched.arn.creation_millis());
+                mark.is_none_or(|mark| !is_as_wanted(desired, matched, definition, mark, alarm))
+            }
+        },
         None => !desired.keep.contains(key),
     };
     observed
@@ -300,9 +308,14 @@ fn created(matched: &Matched) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
-fn is_as_wanted(desired: &Desired, matched: &Matched, mark: Mark, alarm: &Alarm) -> bool {
-    alarm.definition.as_ref() == Some(&matched.definition)
-        && alarm.description == describe(desired, matched, mark)
+fn is_as_wanted(
+    desired: &Desired,
+    matched: &Matched,
+    definition: &AlarmDefinition,
+    mark: Mark,
+    alarm: &Alarm,
+) -> bool {
+    alarm.definition.as_ref() == Some(definition) && alarm.description == describe(desired, matched, mark)
 }
 
 fn describe(desired: &Desired, matched: &Matched, mark: Mark) -> String {
@@ -330,6 +343,7 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
         observed,
         memory,
         deleted,
+        in_alarm: BTreeSet::new(),
         plan: Plan::default(),
     };
     planner.plan.problems = desired.problems.clone();
@@ -340,6 +354,7 @@ pub fn plan(policy: &ArchivePolicy, desired: &Desired, observed: &Observed, memo
         planner.left_over();
     }
     planner.alarms_to_go();
+    planner.plan.in_alarm = planner.in_alarm.len();
     planner.plan.groups.retain(|group| !group.is_empty());
     let finished = observed.recordings.iter().all(|r| recording::is_finished(r));
     planner.plan.release = deleted.is_some()
@@ -359,6 +374,8 @@ struct Planner<'a> {
     memory: &'a Memory,
     /// When the policy was deleted.
     deleted: Option<Timestamp>,
+    /// One alarm may be of many streams.
+    in_alarm: BTreeSet<AlarmKey>,
     plan: Plan,
 }
 
@@ -379,16 +396,17 @@ impl Planner<'_> {
         {
             return self.wait_for_history();
         }
-        if let Some(other) = self.other_owner(&key) {
-            self.plan.problems.push(problem(
-                &matched.video_stream,
-                "AlarmOwnedByAnother",
-                format!(
-                    "the alarm {} belongs to {other} and is left alone, so nothing starts recordings of the stream: delete that alarm, or its tags {}*",
-                    key.1,
-                    owner::PREFIX
-                ),
-            ));
+        if alarm.is_none() && matches!(matched.whose, Whose::Theirs(_)) {
+            let message = format!(
+                "there is no metric alarm {} in the stream's account and region, so nothing starts recordings of the stream",
+                key.1
+            );
+            let of_stream = problem(&matched.video_stream, "AlarmNotFound", message);
+            self.plan.problems.push(of_stream);
+        }
+        if let Some((reason, message)) = self.refused(matched, &key) {
+            let of_stream = problem(&matched.video_stream, reason, message);
+            self.plan.problems.push(of_stream);
             let stop = Stop {
                 at: observed.now,
                 why: Ended::TriggerChanged,
@@ -401,7 +419,9 @@ impl Planner<'_> {
         let new_stream = alarm.is_some_and(|alarm| is_new_stream(self.desired, matched, alarm));
         let transitions = observed.transitions.get(&key).map_or(&[][..], Vec::as_slice);
         let level = alarm.map(|alarm| level(alarm, observed.alarms_read).up_to_date(transitions));
-        self.plan.in_alarm += usize::from(level.as_ref().is_some_and(|level| level.alarm));
+        if level.as_ref().is_some_and(|level| level.alarm) {
+            self.in_alarm.insert(key.clone());
+        }
         let episodes = episodes(
             transitions,
             level.as_ref(),
@@ -448,6 +468,9 @@ impl Planner<'_> {
     /// What the alarm's description is to remember.
     fn mark(&self, matched: &Matched, alarm: Option<&Alarm>) -> Mark {
         let created = matched.arn.creation_millis();
+        if let Whose::Theirs(_) = matched.whose {
+            return Mark { created, from: None };
+        }
         let read = alarm.and_then(|alarm| Mark::read(&alarm.description, &self.desired.owner));
         let from = match (alarm, read) {
             (_, Some(mark)) if mark.created == created => mark.from,
@@ -584,13 +607,16 @@ impl Planner<'_> {
 
     /// Makes the alarm, or puts it right. What others added to it stays.
     fn alarm(&self, matched: &Matched, alarm: Option<&Alarm>, mark: Mark) -> Group {
+        let Whose::Ours(definition) = &matched.whose else {
+            return vec![];
+        };
         let (place, name) = key(matched);
         let put = |actions, tags, new| Action::PutAlarm {
             place: place.clone(),
             alarm: Box::new(NewAlarm {
                 name: name.clone(),
                 description: describe(self.desired, matched, mark),
-                definition: matched.definition.clone(),
+                definition: definition.clone(),
                 actions,
                 tags,
             }),
@@ -600,7 +626,7 @@ impl Planner<'_> {
             return vec![put(Actions::default(), self.desired.tags.clone(), true)];
         };
         let mut group = vec![];
-        if !is_as_wanted(self.desired, matched, mark, alarm) {
+        if !is_as_wanted(self.desired, matched, definition, mark, alarm) {
             group.push(put(alarm.actions.clone(), BTreeMap::new(), false));
         }
         if let Some(has) = self.observed.tags.get(&key(matched)) {
@@ -638,7 +664,8 @@ impl Planner<'_> {
             .map(key)
             .chain(self.desired.keep.clone())
             .collect();
-        for key in self.observed.alarms.keys() {
+        let of_policy = |key: &&AlarmKey| key.1.starts_with(&self.desired.prefix);
+        for key in self.observed.alarms.keys().filter(of_policy) {
             let ours = self
                 .observed
                 .tags
@@ -652,11 +679,33 @@ impl Planner<'_> {
         }
     }
 
-    /// Another owner that an alarm's tags name.
-    fn other_owner(&self, key: &AlarmKey) -> Option<Owner> {
-        match self.desired.owner.claim(self.observed.tags.get(key)?) {
-            Claim::Another(owner) => Some(owner),
-            Claim::Ours | Claim::Nobody => None,
+    /// Why an alarm's tags keep it from starting recordings, if they do.
+    fn refused(&self, matched: &Matched, key: &AlarmKey) -> Option<(&'static str, String)> {
+        let has = self.observed.tags.get(key)?;
+        match &matched.whose {
+            Whose::Ours(_) => match self.desired.owner.claim(has) {
+                Claim::Another(other) => Some((
+                    "AlarmOwnedByAnother",
+                    format!(
+                        "the alarm {} belongs to {other} and is left alone, so nothing starts recordings of the stream: delete that alarm, or its tags {}*",
+                        key.1,
+                        owner::PREFIX
+                    ),
+                )),
+                Claim::Ours | Claim::Nobody => None,
+            },
+            Whose::Theirs(required) => {
+                let (tag, value) = required
+                    .iter()
+                    .find(|(tag, value)| has.get(*tag) != Some(value))?;
+                Some((
+                    "AlarmLacksTag",
+                    format!(
+                        "the alarm {} lacks the tag {tag}={value} of trigger.existingAlarm.requireTags, so it starts no recordings",
+                        key.1
+                    ),
+                ))
+            }
         }
     }
 }

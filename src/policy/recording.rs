@@ -225,7 +225,7 @@ pub fn is_finished(recording: &Recording) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::trigger::Whose, *};
     use crate::api::{JobStatus, RecordingStatus};
 
     fn at(text: &str) -> Timestamp {
@@ -248,18 +248,7 @@ mod tests {
             retention_hours: 24,
             deleted_at: None,
             alarm: "kvs-operator/cameras/all/door-0123456789".into(),
-            definition: crate::aws::alarms::AlarmDefinition {
-                namespace: String::new(),
-                metric_name: String::new(),
-                dimensions: BTreeMap::new(),
-                statistic: String::new(),
-                period: 60,
-                evaluation_periods: 1,
-                datapoints_to_alarm: 1,
-                threshold: 1.0,
-                comparison_operator: String::new(),
-                treat_missing_data: String::new(),
-            },
+            whose: Whose::Theirs([].into()),
         };
         let new = New {
             transition: at("2026-11-23T17:15:02.123Z"),

@@ -11,7 +11,7 @@ use kvs_operator::{
     api::labels,
     aws::{
         Alarms, Role,
-        alarms::{Actions, NewAlarm},
+        alarms::{Actions, AlarmDefinition, NewAlarm},
     },
 };
 use serde_json::json;
@@ -397,4 +397,96 @@ async fn many_alarms_are_put_right_and_deleted_a_few_at_a_time_and_each_is_looke
     site.delete();
     settle(&|| site.policy().is_none()).await;
     assert!(site.alarms().await.is_empty());
+}
+
+/// Somebody's alarm on the footage of the camera "door", which is never changed.
+#[tokio::test]
+async fn somebody_elses_alarm_starts_recordings_of_all_streams_that_name_it() {
+    let site = Site::new().await;
+    site.edit(json!({ "spec": { "trigger": { "alarm": null, "existingAlarm": {
+        "name": "motion-{labels.record}", "requireTags": { "RepeatedAlarm": "true" } } } } }));
+    site.camera("gate");
+    site.pass().await.unwrap();
+    let problems = site.status().problems;
+    let reasons: Vec<_> = problems
+        .iter()
+        .map(|p| (p.stream.as_str(), p.reason.as_str()))
+        .collect();
+    assert_eq!(reasons, [("door", "AlarmNotFound"), ("gate", "AlarmNotFound")]);
+
+    let mut theirs = NewAlarm {
+        name: "motion-yes".into(),
+        description: "somebody's".into(),
+        definition: AlarmDefinition {
+            namespace: "AWS/KinesisVideo".into(),
+            metric_name: "PutMedia.IncomingFragments".into(),
+            dimensions: [("StreamName".to_owned(), "door".to_owned())].into(),
+            statistic: "Sum".into(),
+            period: 60,
+            evaluation_periods: 1,
+            datapoints_to_alarm: 1,
+            threshold: 1.0,
+            comparison_operator: "GreaterThanOrEqualToThreshold".into(),
+            treat_missing_data: "notBreaching".into(),
+        },
+        actions: Actions::default(),
+        tags: [].into(),
+    };
+    site.aws.put(&theirs).await.unwrap();
+    site.go(20, true, true).await;
+    assert_eq!(site.status().problems[0].reason, "AlarmLacksTag");
+    assert!(site.recordings().is_empty());
+    let alarm = site
+        .aws
+        .describe_named(&["motion-yes".into()])
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    let tags = [("RepeatedAlarm".to_owned(), "true".to_owned())].into();
+    site.aws.tag(&alarm.arn, &tags).await.unwrap();
+    site.go(30, false, true).await;
+    assert_eq!(site.status().problems, []);
+
+    let began = site.now();
+    site.go(5, true, true).await;
+    assert_eq!((site.status().in_alarm, site.status().active_recordings), (1, 2));
+    let stopped = site.now();
+    // The end is seen, and another episode that nobody looked at.
+    site.go(20, false, true).await;
+    site.go(3, true, false).await;
+    site.go(30, false, false).await;
+    site.pass().await.unwrap();
+    let mut recordings = site.recordings();
+    recordings.sort_by_key(|r| (r.spec.start.0, r.spec.stream_name.clone()));
+    let names: Vec<_> = recordings.iter().map(|r| r.spec.stream_name.as_str()).collect();
+    assert_eq!(names, ["door", "gate", "door", "gate"]);
+    for recording in &recordings[..2] {
+        assert!(recording.spec.start.0 <= began && recording.spec.end.as_ref().unwrap().0 > stopped);
+        assert_eq!(
+            recording.spec.cause.as_ref().unwrap().alarm.as_deref(),
+            Some("motion-yes")
+        );
+    }
+
+    for recording in &recordings {
+        assert!(recording.spec.end.is_some());
+    }
+    site.finish();
+    site.delete();
+    site.pass().await.unwrap();
+    assert!(site.policy().is_none());
+    let after = site
+        .aws
+        .describe_named(&["motion-yes".into()])
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    theirs.tags.clear();
+    assert_eq!(
+        (after.definition, after.description),
+        (Some(theirs.definition), theirs.description)
+    );
+    assert_eq!(site.calls("cloudwatch:PutMetricAlarm"), 1, "the test's own");
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::{Phase, RecordingStatus, VideoStream};
+use crate::owner::Owner;
 
 const REGION: &str = "eu-west-1";
 const CREATED: u64 = 1_700_000_000_000;
