@@ -11,13 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
     AwsError, Fragment, FragmentNumber, Kind, Result, StreamArn, TimestampType,
-    footage::{Footage, Media, Stream},
+    footage::{Footage, Media, Stream, watched},
     objects::{Content, Creation, ListedObject, NewObject, Object, ObjectHead, Objects},
 };
 use crate::clock::{AwsClock, Clock};
@@ -123,6 +123,8 @@ pub enum Misbehaviour {
     Fails(Kind),
     /// The body ends this many bytes into it.
     Cut(usize),
+    /// The body falls silent this many bytes into it, and does not end.
+    Stalls(usize),
     /// Its bytes are no Matroska.
     Garbage,
 }
@@ -223,7 +225,7 @@ impl Footage for FakeFootage {
                 }
             }
             let horizon = now - jiff::SignedDuration::from_hours(stream.retention_hours.into());
-            let mut body = Vec::new();
+            let (mut body, mut stalls) = (Vec::new(), false);
             for number in numbers {
                 let Some((listed, media)) = stream.footage.iter().find(|(f, _)| f.number == *number) else {
                     continue;
@@ -239,6 +241,11 @@ impl Footage for FakeFootage {
                         body.extend_from_slice(&media[..*at]);
                         break;
                     }
+                    Some(Misbehaviour::Stalls(at)) => {
+                        body.extend_from_slice(&media[..*at]);
+                        stalls = true;
+                        break;
+                    }
                     Some(Misbehaviour::Garbage) => {
                         body.extend_from_slice(&media[..100]);
                         body.extend(std::iter::repeat_n(0, media.len()));
@@ -249,7 +256,11 @@ impl Footage for FakeFootage {
                 .chunks(700)
                 .map(|piece| Ok(Bytes::copy_from_slice(piece)))
                 .collect();
-            Ok(Box::pin(stream::iter(pieces)) as Media)
+            let pieces = stream::iter(pieces);
+            Ok(match stalls {
+                true => watched(pieces.chain(stream::pending()), "it"),
+                false => watched(pieces, "it"),
+            })
         })
         .await
     }

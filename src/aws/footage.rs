@@ -14,8 +14,9 @@ use aws_sdk_kinesisvideoarchivedmedia::{
 };
 use aws_smithy_types::DateTime;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::{
     AwsError, Connection, Fragment, Kind, Result, StreamArn, TimestampType, connect::KinesisVideoThrottling,
@@ -23,6 +24,9 @@ use super::{
 
 /// How many fragments a page of ListFragments asks for. A call costs as many metadata points, of 10,000 a second and stream.
 const PAGE: i64 = 1000;
+
+/// What broke a body off.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A media body that is silent for this long is broken.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -319,25 +323,38 @@ impl Footage for KinesisVideo {
             }
             other => other?,
         };
-        let on = arn.name().to_owned();
-        let deadline = tokio::time::Instant::now() + WHOLE_BODY;
-        let broken = move |why: &str| {
-            let operation = "kinesisvideo:GetMediaForFragmentList";
-            AwsError::ours(operation, on.as_str(), Kind::Unavailable, why)
-        };
-        let state = (answer.payload, broken);
-        Ok(Box::pin(futures::stream::try_unfold(
-            state,
-            move |(mut body, broken)| async move {
-                match tokio::time::timeout_at(deadline, body.try_next()).await {
-                    Ok(Ok(Some(bytes))) => Ok(Some((bytes, (body, broken)))),
-                    Ok(Ok(None)) => Ok(None),
-                    Ok(Err(e)) => Err(broken("the body broke off").because(e)),
-                    Err(_) => Err(broken("the body did not end in ten minutes")),
-                }
-            },
-        )))
+        let pieces = futures::stream::try_unfold(answer.payload, |mut body| async move {
+            Ok::<_, BoxError>(body.try_next().await?.map(|bytes| (bytes, body)))
+        });
+        Ok(watched(pieces, arn.name()))
     }
+}
+
+/// A body in the pieces in which it comes; one that breaks off, falls silent or takes too long ends with an error.
+pub(super) fn watched(
+    pieces: impl futures::Stream<Item = std::result::Result<Bytes, BoxError>> + Send + 'static,
+    on: &str,
+) -> Media {
+    let deadline = Instant::now() + WHOLE_BODY;
+    let on = on.to_owned();
+    let broken = move |why: &str| {
+        let operation = "kinesisvideo:GetMediaForFragmentList";
+        AwsError::ours(operation, on.as_str(), Kind::Unavailable, why)
+    };
+    let state = (Box::pin(pieces), broken);
+    Box::pin(futures::stream::try_unfold(
+        state,
+        move |(mut pieces, broken)| async move {
+            let silent = Instant::now() + SILENCE;
+            match tokio::time::timeout_at(silent.min(deadline), pieces.next()).await {
+                Ok(Some(Ok(bytes))) => Ok(Some((bytes, (pieces, broken)))),
+                Ok(None) => Ok(None),
+                Ok(Some(Err(e))) => Err(broken("the body broke off").because(e)),
+                Err(_) if silent < deadline => Err(broken("the body was silent for half a minute")),
+                Err(_) => Err(broken("the body did not end in ten minutes")),
+            }
+        },
+    ))
 }
 
 fn described(on: &str, answer: video::operation::describe_stream::DescribeStreamOutput) -> Result<Stream> {

@@ -55,6 +55,26 @@ async fn what_cannot_be_read_is_unread_then_archived_or_lost() {
     }
 }
 
+/// Time stands still but where everything waits: then it goes on at once to what is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stalls_is_noticed_and_split_down_to_its_fragment() {
+    for at in [0, 350, 1300] {
+        let world = World::new(30);
+        world.misbehave(12, Some(Misbehaviour::Stalls(at)));
+        let report = world.run(&world.slice(0, 60_000, None)).await;
+        assert_eq!((report.outcome, report.error), (Outcome::Committed, None));
+        assert_eq!((report.counts.fragments, report.counts.unread), (29, 1));
+        let text = serde_json::to_string(&world.manifests()).unwrap();
+        assert!(text.contains("silent for half a minute"), "{text}");
+        let asked = world.stream.lock().unwrap().asked.clone();
+        let most = |n| asked.get(&number(n)).is_some_and(|times| *times <= 20);
+        assert!((0..30).all(most), "{asked:?}");
+        world.misbehave(12, None);
+        world.run(&world.sweep(0, 60_000, true)).await;
+        assert_eq!(world.judge().archived, numbers(0..30));
+    }
+}
+
 #[tokio::test]
 async fn unread_becomes_lost_when_retention_has_taken_it_and_not_before() {
     let world = World::new(30);
