@@ -18,7 +18,7 @@ use self::{
 use super::{
     Archiver,
     error::{ArchiveError, Result},
-    fetch::Fetcher,
+    fetch::{Fetcher, Kept},
     keys::{File, Layout},
     loss::Circumstances,
     manifest::Manifest,
@@ -64,11 +64,12 @@ impl Line<'_> {
 }
 
 impl Archiver {
-    /// Carries out a plan and commits its manifest; one that is there wins.
+    /// Carries out a plan and commits its manifest; one that is there wins. `kept`: what was read already.
     pub async fn carry_out(
         &self,
         assignment: &Assignment<'_>,
         plan: Document<Plan>,
+        kept: Option<Kept>,
     ) -> Result<Document<Manifest>> {
         let Document {
             content: plan,
@@ -99,7 +100,8 @@ impl Archiver {
             assignment.stream.clone(),
             clock,
             self.fragments_per_second,
-        );
+        )
+        .keeping(kept);
         let mut work = Work::default();
         let mut line = Line::default();
         for place in plan.chunks.iter().enumerate() {

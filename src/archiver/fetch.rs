@@ -4,12 +4,14 @@
 //! May: ask, ask again, ask for less at a time. May not: take a part for the whole, or decide that anything is lost.
 
 mod answer;
+mod kept;
 mod round;
 
 use std::{ops::Range, sync::Arc};
 
 use futures::StreamExt;
 
+pub use self::kept::Kept;
 use self::{
     answer::{Answer, Trouble},
     round::{Batch, Round},
@@ -46,6 +48,8 @@ pub struct Fetcher {
     arn: StreamArn,
     clock: Arc<dyn Clock>,
     pace: Pace,
+    /// What was read before.
+    kept: Option<Kept>,
     /// How many fragments arrived so far.
     read: u64,
     denied: u32,
@@ -65,12 +69,18 @@ impl Fetcher {
             arn,
             clock,
             pace,
+            kept: None,
             read: 0,
             denied: 0,
             failed_in_a_row: 0,
             gone: false,
             failure: None,
         }
+    }
+
+    /// The same, and what was read before is not asked for again.
+    pub fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Fragments of the same piece of work that are in S3 already: KVS did deliver some.
@@ -94,7 +104,16 @@ impl Fetcher {
     ///
     /// Where KVS fails or refuses altogether, or the spool does.
     pub async fn fetch(&mut self, wanted: &[Fragment], body: &mut Body) -> Result<Vec<Delivery>> {
-        let mut round = Round::new(wanted, self.pace.burst());
+        let mut read_before = Vec::new();
+        for fragment in wanted {
+            if let Some(kept) = &self.kept
+                && let Some(media) = kept.take(fragment, body)?
+            {
+                read_before.push((fragment, media));
+            }
+        }
+        self.read += read_before.len() as u64;
+        let mut round = Round::new(wanted, read_before, self.pace.burst());
         while let Some(batch) = round.queue.pop_front() {
             if self.gone {
                 for fragment in batch.fragments {

@@ -77,7 +77,7 @@ impl Archiver {
             cause: request.cause.as_ref(),
             circumstances,
         };
-        let manifest = self.carry_out(&assignment, plan).await?;
+        let manifest = self.carry_out(&assignment, plan, None).await?;
         Ok(ArchiveReport {
             listed_at,
             ..ArchiveReport::committed(&manifest)

@@ -14,7 +14,7 @@ use super::{
     chain::{Chain, Folder},
     error::{ArchiveError, Result},
     execute::Assignment,
-    fetch::{Delivery, Fetcher},
+    fetch::{Delivery, Fetcher, Kept},
     holdings::Holdings,
     keys::{File, Layout, Piece},
     list,
@@ -84,8 +84,9 @@ impl Archiver {
             });
         }
         let mut lost = Vec::new();
+        let mut kept = None;
         if !chain.begun {
-            self.retry(&assignment, &holdings, &mut new, &mut lost).await?;
+            kept = self.retry(&assignment, &holdings, &mut new, &mut lost).await?;
         }
         let nothing_new = new.is_empty() && lost.is_empty() && !chain.begun;
         if nothing_new && !(sweep.close && holdings.unread.is_empty()) {
@@ -143,7 +144,7 @@ impl Archiver {
                 _ => break there,
             }
         };
-        let manifest = self.carry_out(&assignment, plan).await?;
+        let manifest = self.carry_out(&assignment, plan, kept).await?;
         holdings.add(&manifest.content, &manifest.object, circumstances.now);
         Ok(ArchiveReport {
             listed_at: Some(circumstances.now),
@@ -272,14 +273,14 @@ impl Archiver {
     }
 
     /// Tries again what earlier manifests name unread: what comes now is to be archived, what cannot come is lost, and the
-    /// rest stays as it is.
+    /// rest stays as it is. What came is kept, so that it is not read twice.
     async fn retry(
         &self,
         assignment: &Assignment<'_>,
         holdings: &Holdings,
         new: &mut Vec<Fragment>,
         lost: &mut Vec<LostFragment>,
-    ) -> Result<()> {
+    ) -> Result<Option<Kept>> {
         let c = assignment.circumstances;
         let mut fetcher = Fetcher::new(
             self.footage.clone(),
@@ -288,7 +289,7 @@ impl Archiver {
             self.fragments_per_second,
         );
         if holdings.unread.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let tombstones = self.tombstones(assignment.layout).await?;
         let (erased, unread): (Vec<_>, Vec<_>) = holdings
@@ -311,15 +312,17 @@ impl Archiver {
                 reason: reason.unwrap_or_else(|| c.expired()),
             });
         }
+        let mut kept = Kept::new(self.spool.body()?);
         for group in open.chunks(RETRIED_AT_ONCE) {
             let wanted: Vec<_> = group.iter().map(|open| open.fragment.clone()).collect();
-            let mut body = self.spool.body()?;
-            let deliveries = match fetcher.fetch(&wanted, &mut body).await {
+            let begin = kept.body().len();
+            let deliveries = match fetcher.fetch(&wanted, kept.body()).await {
                 Ok(deliveries) => deliveries,
                 // Still refused, all of them: as before.
-                Err(ArchiveError::Denied(_)) => return Ok(()),
+                Err(ArchiveError::Denied(_)) => return Ok(Some(kept)),
                 Err(e) => return Err(e),
             };
+            kept.keep(begin, wanted.iter().zip(&deliveries))?;
             for (open, delivery) in group.iter().zip(deliveries) {
                 let fragment = &open.fragment;
                 match delivery {
@@ -335,7 +338,7 @@ impl Archiver {
                 }
             }
         }
-        Ok(())
+        Ok(Some(kept))
     }
 
     /// Writes the root of the closing at a position; one that is there, of this closing or a later one, wins.

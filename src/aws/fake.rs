@@ -252,14 +252,11 @@ impl Footage for FakeFootage {
                     }
                 }
             }
-            let pieces: Vec<_> = body
-                .chunks(700)
-                .map(|piece| Ok(Bytes::copy_from_slice(piece)))
-                .collect();
+            let pieces: Vec<_> = body.chunks(700).map(Bytes::copy_from_slice).collect();
             let pieces = stream::iter(pieces);
             Ok(match stalls {
-                true => watched(pieces.chain(stream::pending()), "it"),
-                false => watched(pieces, "it"),
+                true => watched(pieces.map(Ok).chain(stream::pending()), "it"),
+                false => Box::pin(pieces.map(Ok)) as Media,
             })
         })
         .await

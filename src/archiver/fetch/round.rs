@@ -51,12 +51,20 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> Round<'a> {
-    /// A round for these, at most `burst` in one call.
-    pub(super) fn new(wanted: &'a [Fragment], burst: usize) -> Self {
+    /// A round for these, at most `burst` in one call; some were read before.
+    pub(super) fn new(
+        wanted: &'a [Fragment],
+        read_before: Vec<(&'a Fragment, media::Fragment)>,
+        burst: usize,
+    ) -> Self {
+        let whole =
+            |(fragment, media): (&'a Fragment, _)| (&fragment.number, Delivery::Whole(Box::new(media)));
+        let arrived: BTreeMap<_, _> = read_before.into_iter().map(whole).collect();
+        let open = wanted.iter().filter(|f| !arrived.contains_key(&f.number));
         Self {
             wanted,
-            arrived: BTreeMap::new(),
-            queue: batches(wanted, burst),
+            queue: batches(open, burst),
+            arrived,
             unparsed: BTreeMap::new(),
         }
     }
@@ -104,7 +112,7 @@ impl<'a> Round<'a> {
     }
 }
 
-fn batches(wanted: &[Fragment], burst: usize) -> VecDeque<Batch<'_>> {
+fn batches<'a>(wanted: impl Iterator<Item = &'a Fragment>, burst: usize) -> VecDeque<Batch<'a>> {
     let mut batches: VecDeque<Batch<'_>> = VecDeque::new();
     let mut bytes = 0;
     for fragment in wanted {

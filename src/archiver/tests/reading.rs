@@ -40,7 +40,10 @@ async fn what_cannot_be_read_is_unread_then_archived_or_lost() {
             "{name}"
         );
         world.misbehave(12, None);
+        let asked = || world.stream.lock().unwrap().asked[&number(12)];
+        let before = asked();
         let sweep = world.run(&world.sweep(1, 60_000, true)).await;
+        assert_eq!(asked() - before, 1, "{name}: what can be read again is read once");
         assert_eq!(
             (sweep.outcome, sweep.counts.unread, sweep.counts.fragments),
             (Outcome::Committed, 0, 30),
