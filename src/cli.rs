@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    archive::{find::Find, verify::Verify},
+    archive::{export::Export, find::Find, verify::Verify},
     archiver::command::ArchiveArgs,
     config::Config,
     stream::import::Import,
@@ -43,6 +43,15 @@ pub enum Command {
     ///
     /// Exit codes: 0 found; 1 no footage of then, or try again; 2 invalid request; 3 a document cannot be read; 4 denied.
     Find(Box<Find>),
+    /// Join the archived footage of a span into one file that plays, from the archive alone.
+    ///
+    /// Frames are copied as they are. The file begins and ends with whole fragments (a few seconds each), and it is said what
+    /// it really covers, where it has gaps, what came twice, and what was erased, lost or could not be read. Every file that is
+    /// read is compared with its SHA-256. Footage that several recordings archived is in the file once.
+    ///
+    /// Exit codes: 0 written; 1 no footage of then, footage in Glacier, or try again; 2 invalid request, or footage that one
+    /// file cannot hold; 3 a document or a file is missing or changed; 4 denied.
+    Export(Box<Export>),
     /// Print VideoStreams as YAML for the streams that an account has.
     ///
     /// They say what the streams are: applying them changes no stream, but the operator then adds its ownership tags.

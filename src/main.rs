@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use clap::Parser;
 use kvs_operator::{
     api,
-    archive::{self, find::Find, verify::Verify},
+    archive::{self, export::Export, find::Find, verify::Verify},
     archiver::{self, command::ArchiveArgs},
     caches::Caches,
     cli::{Cli, Command},
@@ -23,6 +23,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Controller(config) => controller(*config)?,
         Command::Archive(args) => return Ok(archive(*args)),
         Command::Find(args) => return Ok(find(*args)),
+        Command::Export(args) => return Ok(export(*args)),
         Command::Verify(args) => return Ok(verify(*args)),
         Command::Import(args) => import(args)?,
         Command::Crds => print_crds()?,
@@ -62,6 +63,11 @@ async fn archive(args: ArchiveArgs) -> ExitCode {
 #[tokio::main]
 async fn find(args: Find) -> ExitCode {
     archive::find::run(args).await
+}
+
+#[tokio::main]
+async fn export(args: Export) -> ExitCode {
+    archive::export::run(args).await
 }
 
 #[tokio::main]

@@ -3,10 +3,12 @@
 //! May not: ask KVS or Kubernetes anything.
 
 pub mod catalogue;
+pub mod export;
 pub mod files;
 pub mod find;
 mod folder;
 mod place;
 pub mod schema;
 mod split;
+mod times;
 pub mod verify;

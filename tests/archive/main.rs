@@ -1,6 +1,7 @@
 //! `kvs-operator archive` against kvs-sim: footage that a camera sent is in the bucket, packet by packet.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod export;
 mod find;
 mod get_clip;
 mod judge;

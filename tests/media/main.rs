@@ -11,7 +11,7 @@ use footage::{Footage, H264, PICTURES, SOUND, made, real};
 use judge::{Packets, assert_decodes, assert_same, format_tags, pictures};
 use kvs_operator::api::Container;
 use kvs_operator::archiver::media::{
-    FileKind, Format, Fragment, FragmentReader, Track, TrackKind, lay_out, read_file, verify,
+    FileKind, Format, Fragment, FragmentReader, Joined, Track, TrackKind, lay_out, read_file, verify,
 };
 use rewrap::{Change, adts, annex_b, parameter_sets, rewrap};
 
@@ -463,5 +463,50 @@ fn chunks_are_joined_again() {
             "{moved:?}"
         );
         assert_decodes(&file, kind.extension());
+    }
+}
+
+#[test]
+fn clips_of_both_kinds_are_joined_and_a_change_is_refused() {
+    let footage = made("both kinds", &[PICTURES, SOUND, H264, "-c:a aac -ac 2"]);
+    let clips = |body: &[u8]| -> Vec<(FileKind, Vec<u8>)> {
+        let wanted = [Container::Auto, Container::Matroska].into_iter().cycle();
+        let clip = |(f, wanted): (&Fragment, Container)| {
+            let format = Format::of(f, body).unwrap();
+            written(&format, std::slice::from_ref(f), body, wanted)
+        };
+        fragments(body).iter().zip(wanted).map(clip).collect()
+    };
+    let body = rewrap(&footage.body, &fragments(&footage.body), &Change::NONE);
+    let (mut spool, mut joined, mut all) = (vec![], Joined::default(), vec![]);
+    let clips_of_it = clips(&body);
+    assert_eq!(clips_of_it[1].0, FileKind::Matroska);
+    for (kind, clip) in clips_of_it {
+        let begin = spool.len() as u64;
+        spool.extend(clip);
+        let mut read = read_file(kind, &spool[..], begin..spool.len() as u64).unwrap();
+        joined.take(&mut read, &spool[..]).unwrap().unwrap();
+        all.push(read);
+    }
+    assert_eq!(lay_out(&mut all), [0, 0, 0]);
+    let source = Packets::of(&footage.film, "mkv");
+    for kind in [FileKind::Mp4, FileKind::Matroska] {
+        let mut file = vec![];
+        let media: Vec<_> = all.iter().collect();
+        joined
+            .format()
+            .write(kind, &media, &spool[..], &mut file)
+            .unwrap();
+        assert_same("both kinds", &source, &Packets::of(&file, kind.extension()));
+        assert_decodes(&file, kind.extension());
+    }
+
+    // Pictures alone go on in the same track; of another size they do not.
+    let silent = made("silent", &[PICTURES, H264]);
+    let large = made("large", &[&PICTURES.replace("256x144", "320x180"), H264]);
+    for (footage, goes_on) in [(&silent, true), (&large, false)] {
+        let mut fragment = fragments(&footage.body).remove(0);
+        let taken = joined.clone().take(&mut fragment, &footage.body[..]).unwrap();
+        assert_eq!(taken.is_ok(), goes_on, "{taken:?}");
     }
 }
