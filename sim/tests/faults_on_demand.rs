@@ -284,6 +284,60 @@ async fn metrics_may_come_late_and_idle_minutes_may_be_zero() {
 }
 
 #[tokio::test]
+async fn an_alarm_on_metrics_that_come_late_goes_off_late_and_clears() {
+    for early in [false, true] {
+        let clock = Manual::new();
+        let service = Service::start_with(clock.clone(), |s| {
+            s.behaviour = Behaviour::hostile();
+            s.early_evaluation = early;
+        })
+        .await;
+        service.create_stream("cam", 24).await;
+        clock.advance(Duration::from_secs(3));
+        let call = async |operation: &str, input: Value| {
+            let request = Request::post("/")
+                .header("host", &service.address)
+                .header(
+                    "x-amz-target",
+                    format!("GraniteServiceVersion20100801.{operation}"),
+                )
+                .body(Full::from(Bytes::from(input.to_string())))
+                .unwrap();
+            let (status, _, body) = service.send(request).await;
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+            serde_json::from_slice::<Value>(&body).unwrap_or_default()
+        };
+        let alarm = json!({
+            "AlarmName": "a", "Namespace": "AWS/KinesisVideo", "MetricName": "PutMedia.IncomingFragments",
+            "Dimensions": [{ "Name": "StreamName", "Value": "cam" }], "Statistic": "Sum", "Period": 60,
+            "EvaluationPeriods": 1, "Threshold": 1.0, "TreatMissingData": "notBreaching",
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        });
+        call("PutMetricAlarm", alarm).await;
+        service.put(&footage(), "cam", 1).await.unwrap();
+        let mut seen: Vec<(u64, String)> = vec![];
+        for seconds in (10..900).step_by(10) {
+            clock.advance(Duration::from_secs(10));
+            service.services.kvs.tick().unwrap();
+            service.services.cloudwatch.evaluate().unwrap();
+            let state = call("DescribeAlarms", json!({})).await["MetricAlarms"][0]["StateValue"].clone();
+            let state = state.as_str().unwrap().to_owned();
+            if seen.last().is_none_or(|last| last.1 != state) {
+                seen.push((seconds, state));
+            }
+        }
+        let alarm = seen.iter().position(|(_, state)| state == "ALARM");
+        let alarm = alarm.unwrap_or_else(|| panic!("early {early}: {seen:?}"));
+        assert!((240..=480).contains(&seen[alarm].0), "early {early}: {seen:?}");
+        assert_eq!(
+            seen[alarm + 1..].iter().map(|s| s.1.as_str()).collect::<Vec<_>>(),
+            ["OK"],
+            "early {early}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn behaviour_changes_while_it_runs() {
     let service = Service::start().await;
     let (_, before) = own(&service, "GET", "behaviour", Value::Null).await;

@@ -214,15 +214,25 @@ impl Rule {
 ///
 /// As AWS: whole minutes, data is visible a minute late, and the range has two periods more than the alarm judges (AWS's
 /// example reads 5 for 3). `early`: the running minute counts as soon as it has data, or is half over without any; and the
-/// range is no longer than what is judged, so that an alarm also clears soon.
-pub fn range(now: Timestamp, early: bool, running_has_data: bool, periods: usize) -> (i64, usize) {
+/// range is no longer than what is judged, so that an alarm also clears soon. `late`: so many periods later metrics are
+/// published, and so much longer the range is: AWS does not say how long it is, but alarms on what comes late do go off.
+pub fn range(
+    now: Timestamp,
+    early: bool,
+    running_has_data: bool,
+    periods: usize,
+    late: usize,
+) -> (i64, usize) {
     let minute = now.as_second().div_euclid(60) * 60;
     if !early {
-        (minute - 60, periods + 2)
-    } else if running_has_data || now.as_second() - minute >= 30 {
-        (minute + 60, periods)
+        return (minute - 60, periods + 2 + late);
+    }
+    // The newest that is published may lie before the running minute and the late ones.
+    let count = if late == 0 { periods } else { periods + late + 1 };
+    if running_has_data || now.as_second() - minute >= 30 {
+        (minute + 60, count)
     } else {
-        (minute, periods)
+        (minute, count)
     }
 }
 
@@ -343,10 +353,13 @@ mod tests {
     fn the_range_ends_a_minute_late_unless_early() {
         let at = |s| Timestamp::from_second(s).unwrap();
         // 16:00:04 in the guide's own example judges the period that begins at 15:58:00.
-        assert_eq!(range(at(16 * 3600 + 4), false, true, 1), (16 * 3600 - 60, 3));
-        assert_eq!(range(at(610), true, true, 1), (660, 1));
-        assert_eq!(range(at(610), true, false, 1), (600, 1));
-        assert_eq!(range(at(630), true, false, 2), (660, 2));
+        assert_eq!(range(at(16 * 3600 + 4), false, true, 1, 0), (16 * 3600 - 60, 3));
+        assert_eq!(range(at(610), true, true, 1, 0), (660, 1));
+        assert_eq!(range(at(610), true, false, 1, 0), (600, 1));
+        assert_eq!(range(at(630), true, false, 2, 0), (660, 2));
+        // The minute at 0, published four minutes after its end.
+        assert_eq!(range(at(300), false, false, 1, 4), (240, 7));
+        assert_eq!(range(at(359), true, false, 1, 4), (360, 6));
     }
 
     fn drawing() -> impl Strategy<Value = String> {

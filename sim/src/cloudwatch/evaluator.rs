@@ -166,8 +166,11 @@ impl CloudWatch {
             && stats
                 .iter()
                 .any(|(_, stat)| !read(stat, minute, minute + 60).is_empty());
-        let (end, count) = evaluate::range(now, early, running, periods);
         let period = stats.iter().find_map(|(_, stat)| stat.period).unwrap_or(60);
+        let late = self.world.behaviour().metrics_late_millis.max(0);
+        let late = late.saturating_add(period * 1000 - 1) / (period * 1000);
+        let late = usize::try_from(late).unwrap_or(0);
+        let (end, count) = evaluate::range(now, early, running, periods, late);
         let from = end - period * count as i64;
         let slots = |stat: &MetricStat| {
             statistics::slots(
