@@ -346,6 +346,11 @@ async fn an_empty_span_is_verified_empty_and_a_span_to_come_is_for_later() {
             .is_some_and(|through| through > from && through < later),
         "{told:?}"
     );
+    let error = told.error.unwrap_or_default();
+    assert!(
+        error.contains("is archived and committed; behind it: nothing is due"),
+        "{error}"
+    );
 
     for (args, code) in [
         (vec!["--clip-duration", "1s"], 2),

@@ -13,9 +13,15 @@ pub async fn slices(archiver: &Archiver, mut request: ArchiveRequest) -> Result<
         let report = archiver.archive(&request).await;
         if report.outcome != Outcome::Committed {
             // What was committed before stays, and is told.
+            let error = report.error.map(|error| match all.through {
+                Some(through) => {
+                    format!("everything before {through} is archived and committed; behind it: {error}")
+                }
+                None => error,
+            });
             return Ok(ArchiveReport {
                 outcome: report.outcome,
-                error: report.error,
+                error,
                 ..all
             });
         }

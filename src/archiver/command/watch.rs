@@ -15,6 +15,11 @@ use crate::archiver::{
     request::{ArchiveReport, Outcome},
 };
 
+/// Before the first file is done there is no rate, and nobody knows how long it takes.
+const BEGIN: &str = "{bar:30} {binary_bytes} of {binary_total_bytes}  {wide_msg}";
+const UNDER_WAY: &str =
+    "{bar:30} {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left  {wide_msg}";
+
 /// Who watches the command.
 #[derive(Debug)]
 pub struct Watch {
@@ -26,18 +31,19 @@ pub struct Watch {
 pub fn watcher() -> Arc<Watch> {
     let bar = std::io::stderr().is_terminal().then(|| {
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template(
-            "{bar:30} {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left  {wide_msg}",
-        );
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
+        set_style(&bar, BEGIN);
         bar
     });
     Arc::new(Watch {
         bar,
         planned: AtomicU64::new(0),
     })
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
 }
 
 impl Watcher for Watch {
@@ -50,7 +56,12 @@ impl Watcher for Watch {
                     None => tracing::info!(fragments, bytes, "planned"),
                 }
             }
-            (Event::Done { bytes, .. }, Some(bar)) => bar.inc(*bytes),
+            (Event::Done { bytes, .. }, Some(bar)) => {
+                if bar.position() == 0 {
+                    set_style(bar, UNDER_WAY);
+                }
+                bar.inc(*bytes);
+            }
             (Event::Done { .. }, None) => {}
             (Event::Stored { key, .. }, Some(bar)) => {
                 bar.set_message(key.rsplit('/').next().unwrap_or_default().to_owned());
