@@ -226,7 +226,7 @@ impl CloudWatch {
     /// DescribeAlarmHistory.
     pub(super) fn describe_alarm_history(&self, region: &str, input: &Value) -> Result<Value, Fault> {
         let input: Input = typed(input)?;
-        let max = super::alarms::max_records(input.max_records, 100)?;
+        let max = super::describe::max_records(input.max_records, 100)?;
         let descending = match input.scan_by.as_deref() {
             None | Some("TimestampDescending") => true,
             Some("TimestampAscending") => false,

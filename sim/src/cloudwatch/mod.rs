@@ -7,6 +7,7 @@ mod alarms;
 mod announce;
 mod book;
 mod composite;
+mod describe;
 mod evaluate;
 mod evaluator;
 mod get_data;

@@ -4,7 +4,11 @@
 //! items does; a list of objects where one object has all that the pattern asks of it. Numbers in a list of values match as
 //! they are written (300 is not 300.0), those behind `numeric` by value.
 
+mod test;
+
 use serde_json::{Map, Value};
+
+use self::test::{Test, test};
 
 /// Why a pattern is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,41 +30,8 @@ enum Field {
     Or(Vec<Pattern>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Test {
-    Is(Value),
-    Exists(bool),
-    Text(Text),
-    Numeric(Vec<(Compare, f64)>),
-    Cidr(u128, u128, bool),
-    Not(Vec<Test>),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Text {
-    Prefix(String),
-    Suffix(String),
-    PrefixAnyCase(String),
-    SuffixAnyCase(String),
-    AnyCase(String),
-    /// The parts between asterisks.
-    Wildcard(Vec<String>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Compare {
-    Equal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
 /// The most characters of a pattern.
 const LONGEST: usize = 4096;
-/// The largest number, up or down, that can be compared.
-const LARGEST: f64 = 5e9;
-
 fn refused<T>(why: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(why.into()))
 }
@@ -146,203 +117,6 @@ impl Field {
             }
         }
     }
-}
-
-fn test(item: &Value) -> Result<Test, Refused> {
-    let fields = match item {
-        Value::Object(fields) => fields,
-        Value::Array(_) => return refused("Match value must be String, number, true, false, or null"),
-        value => return Ok(Test::Is(value.clone())),
-    };
-    let (Some((operator, value)), 1) = (fields.iter().next(), fields.len()) else {
-        return refused("Only one key allowed in match expression");
-    };
-    match (operator.as_str(), value) {
-        ("exists", Value::Bool(wanted)) => Ok(Test::Exists(*wanted)),
-        ("numeric", Value::Array(items)) => numeric(items),
-        ("cidr", Value::String(block)) => cidr(block),
-        ("anything-but", value) => anything_but(value),
-        (operator, value) => Ok(Test::Text(text(operator, value)?)),
-    }
-}
-
-fn text(operator: &str, value: &Value) -> Result<Text, Refused> {
-    let any_case = |value: &Value| {
-        let fields = value.as_object().filter(|fields| fields.len() == 1)?;
-        Some(fields.get("equals-ignore-case")?.as_str()?.to_lowercase())
-    };
-    match (operator, value) {
-        ("prefix", Value::String(text)) => Ok(Text::Prefix(text.clone())),
-        ("suffix", Value::String(text)) => Ok(Text::Suffix(text.clone())),
-        ("equals-ignore-case", Value::String(text)) => Ok(Text::AnyCase(text.to_lowercase())),
-        ("wildcard", Value::String(text)) if text.contains("**") => {
-            refused("Consecutive wildcard characters are not allowed")
-        }
-        ("wildcard", Value::String(text)) => wildcard(text),
-        ("prefix", value) if any_case(value).is_some() => {
-            Ok(Text::PrefixAnyCase(any_case(value).unwrap_or_default()))
-        }
-        ("suffix", value) if any_case(value).is_some() => {
-            Ok(Text::SuffixAnyCase(any_case(value).unwrap_or_default()))
-        }
-        ("prefix" | "suffix" | "equals-ignore-case" | "wildcard" | "exists" | "numeric" | "cidr", _) => {
-            refused(format!("Value of {operator} has the wrong type"))
-        }
-        _ => refused(format!("Unrecognized match type {operator}")),
-    }
-}
-
-/// The parts between asterisks; `\*` and `\\` stand for themselves.
-fn wildcard(text: &str) -> Result<Text, Refused> {
-    let mut parts = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        let character = match character {
-            '*' => {
-                parts.push(String::new());
-                continue;
-            }
-            '\\' => match characters.next() {
-                Some(escaped @ ('*' | '\\')) => escaped,
-                _ => return refused("Invalid escape character in wildcard"),
-            },
-            other => other,
-        };
-        if let Some(part) = parts.last_mut() {
-            part.push(character);
-        }
-    }
-    Ok(Text::Wildcard(parts))
-}
-
-fn numeric(items: &[Value]) -> Result<Test, Refused> {
-    let mut comparisons = vec![];
-    for pair in items.chunks(2) {
-        let (Some(operator), Some(number)) = (pair[0].as_str(), pair.get(1).and_then(Value::as_f64)) else {
-            return refused("Numeric match needs operators, each with a number");
-        };
-        let compare = match operator {
-            "=" => Compare::Equal,
-            "<" => Compare::Less,
-            "<=" => Compare::LessOrEqual,
-            ">" => Compare::Greater,
-            ">=" => Compare::GreaterOrEqual,
-            other => return refused(format!("Unrecognized numeric range operator: {other}")),
-        };
-        if number.abs() > LARGEST {
-            return refused("Value must be between -5.0E9 and +5.0E9, inclusive");
-        }
-        comparisons.push((compare, number));
-    }
-    if comparisons.is_empty() || comparisons.len() > 2 {
-        return refused("Numeric match has one comparison, or two for a range");
-    }
-    Ok(Test::Numeric(comparisons))
-}
-
-fn cidr(block: &str) -> Result<Test, Refused> {
-    let (address, bits) = block.split_once('/').unwrap_or((block, ""));
-    let Ok(address) = address.parse::<std::net::IpAddr>() else {
-        return refused("Malformed CIDR");
-    };
-    let (number, width) = number(address);
-    let bits = if bits.is_empty() { Ok(width) } else { bits.parse() };
-    match bits {
-        Ok(bits) if bits <= width => {
-            let free = width - bits;
-            let mask = u128::MAX.checked_shl(free).unwrap_or(0);
-            Ok(Test::Cidr(number & mask, mask, width == 32))
-        }
-        _ => refused("Malformed CIDR, mask bits must be within the address's"),
-    }
-}
-
-fn number(address: std::net::IpAddr) -> (u128, u32) {
-    match address {
-        std::net::IpAddr::V4(four) => (u128::from(four.to_bits()), 32),
-        std::net::IpAddr::V6(six) => (six.to_bits(), 128),
-    }
-}
-
-fn anything_but(value: &Value) -> Result<Test, Refused> {
-    let all_text = |items: &[Value]| items.iter().all(Value::is_string);
-    let all_numbers = |items: &[Value]| items.iter().all(Value::is_number);
-    match value {
-        Value::String(_) | Value::Number(_) => Ok(Test::Not(vec![Test::Is(value.clone())])),
-        Value::Array(items) if !items.is_empty() && (all_text(items) || all_numbers(items)) => {
-            Ok(Test::Not(items.iter().cloned().map(Test::Is).collect()))
-        }
-        Value::Object(fields) if fields.len() == 1 => {
-            let tests: Result<Vec<Test>, Refused> = fields
-                .iter()
-                .flat_map(|(operator, value)| match value {
-                    Value::Array(items) => items.iter().map(|item| (operator, item)).collect(),
-                    value => vec![(operator, value)],
-                })
-                .map(|(operator, value)| Ok(Test::Text(text(operator, value)?)))
-                .collect();
-            match tests? {
-                tests if tests.is_empty() => refused("Empty arrays are not allowed"),
-                tests => Ok(Test::Not(tests)),
-            }
-        }
-        _ => refused("Value of anything-but must be text, numbers, or lists of either"),
-    }
-}
-
-impl Test {
-    fn takes(&self, value: &Value) -> bool {
-        match self {
-            Self::Is(wanted) => wanted == value,
-            Self::Exists(wanted) => *wanted,
-            Self::Text(text) => value.as_str().is_some_and(|value| text.takes(value)),
-            Self::Numeric(comparisons) => value.as_f64().is_some_and(|value| {
-                comparisons.iter().all(|(compare, number)| match compare {
-                    Compare::Equal => value == *number,
-                    Compare::Less => value < *number,
-                    Compare::LessOrEqual => value <= *number,
-                    Compare::Greater => value > *number,
-                    Compare::GreaterOrEqual => value >= *number,
-                })
-            }),
-            Self::Cidr(network, mask, four) => value
-                .as_str()
-                .and_then(|text| text.parse().ok())
-                .map(number)
-                .is_some_and(|(address, width)| (width == 32) == *four && address & mask == *network),
-            Self::Not(tests) => !tests.iter().any(|test| test.takes(value)),
-        }
-    }
-}
-
-impl Text {
-    fn takes(&self, value: &str) -> bool {
-        match self {
-            Self::Prefix(text) => value.starts_with(text),
-            Self::Suffix(text) => value.ends_with(text),
-            Self::PrefixAnyCase(text) => value.to_lowercase().starts_with(text),
-            Self::SuffixAnyCase(text) => value.to_lowercase().ends_with(text),
-            Self::AnyCase(text) => value.to_lowercase() == *text,
-            Self::Wildcard(parts) => between(parts, value),
-        }
-    }
-}
-
-/// Whether a text is these parts with anything between them. The first fit of each part from the left is as good as any.
-fn between(parts: &[String], value: &str) -> bool {
-    let [first, middle @ .., last] = parts else {
-        return parts.first().is_some_and(|only| only == value);
-    };
-    let Some(mut rest) = value.strip_prefix(first.as_str()) else {
-        return false;
-    };
-    for part in middle {
-        match rest.find(part.as_str()) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last.as_str())
 }
 
 #[cfg(test)]
