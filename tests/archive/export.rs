@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Output};
 
+use aws_sdk_s3::types::StorageClass;
 use jiff::{SignedDuration, Timestamp};
 use kvs_operator::archiver::{plan::VERSION, request::TimestampType, tombstone::Tombstone};
 use serde_json::Value;
@@ -137,6 +138,32 @@ async fn an_export_is_the_footage_once() {
         let file = folder.path().join(name);
         let (code, _, output) = export(&sim, (span.0, span.1), &file, &[]).await;
         assert_eq!((code, file.exists()), (Some(expected), false), "{output:?}");
+    }
+
+    // A recording in Glacier does not hinder while another has the footage; then it is named.
+    let documents = sim.keys(&format!("{PREFIX}/_kvs/")).await;
+    let file = folder.path().join("all.mp4");
+    for (recording, expected) in [("/one-", 0), ("/two-", 1)] {
+        let manifest = documents
+            .iter()
+            .find(|k| k.contains(recording) && k.ends_with(".manifest.json"));
+        let manifest: Value = serde_json::from_slice(&sim.object(manifest.unwrap()).await).unwrap();
+        for object in manifest["objects"].as_array().unwrap() {
+            let key = object["key"].as_str().unwrap();
+            let put = sim.s3.put_object().bucket(&sim.bucket).key(key);
+            let put = put.body(sim.object(key).await.into());
+            put.storage_class(StorageClass::Glacier).send().await.unwrap();
+        }
+        let more = ["--overwrite", "--tz", "Europe/Berlin", "--output", "text"];
+        let (code, _, output) = export(&sim, (&all.0, &all.1), &file, &more).await;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        eprintln!("{said}");
+        assert_eq!(code, Some(expected), "{said}");
+        assert!(
+            said.contains(["+01:00", "is in GLACIER"][expected as usize]),
+            "{said}"
+        );
     }
     let left: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
