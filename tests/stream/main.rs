@@ -405,6 +405,56 @@ async fn under_delete_the_stream_goes_with_its_object() {
     assert_eq!(site.reasons().last().unwrap(), "Deleted");
 }
 
+#[tokio::test]
+async fn a_refused_deletion_names_the_missing_action_and_keeps_the_object_until_it_is_let_go() {
+    let next = Arc::new(Mutex::new(None));
+    let wrap = |ports: Ports| Ports {
+        streams: Arc::new(Failing {
+            inner: ports.streams.clone(),
+            next: next.clone(),
+            lists: true,
+        }),
+        ..ports
+    };
+    let site = Site::on(Fixture::with(wrap).await, json!({ "deletionPolicy": "Delete" }));
+    site.fixture.kubernetes.create(
+        "namespaces",
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "site" } }),
+    );
+    site.settle("front-door").await;
+    site.fixture.kubernetes.delete(STREAMS, "site", "front-door");
+    *next.lock().unwrap() = Some(Kind::Denied);
+    let error = site.pass("front-door").await.unwrap_err();
+    assert_eq!(error.class(), Class::Person, "only a person can mend it");
+
+    site.is("front-door", "False", "AccessDenied");
+    let stalled = condition::is_true(
+        &site.object("front-door").status.unwrap().conditions,
+        condition::STALLED,
+    );
+    assert!(stalled);
+    let message = site.message("front-door");
+    assert!(
+        message.contains("allow the IAM action kinesisvideo:DeleteStream"),
+        "{message}"
+    );
+    assert_eq!(
+        site.reasons().last().unwrap(),
+        "AccessDenied",
+        "an Event says it, too"
+    );
+    assert!(site.aws.describe("front-door").await.unwrap().is_some());
+
+    site.edit("front-door", json!({ "spec": { "deletionPolicy": "Retain" } }));
+    site.settle("front-door").await;
+    assert!(site.find("front-door").is_none(), "it is let go");
+    assert!(
+        site.aws.describe("front-door").await.unwrap().is_some(),
+        "and the stream stays"
+    );
+    assert_eq!(site.reasons().last().unwrap(), "Retained");
+}
+
 /// A recording of the stream that has not archived anything of the last 30 hours.
 async fn recording(site: &Site) -> Value {
     let arn = site.stream().await.arn;
