@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use aws_sdk_s3::types::{ChecksumMode, ExpirationStatus};
+use aws_sdk_s3::types::{ChecksumMode, ExpirationStatus, LifecycleRule};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use jiff::Timestamp;
@@ -56,8 +56,55 @@ pub struct Expiry {
     pub id: String,
     /// What the keys that it is about begin with.
     pub prefix: String,
+    /// The sizes in bytes that it is about: larger than the first, smaller than the second; a bound that is absent bounds nothing.
+    pub sizes: (Option<u64>, Option<u64>),
     /// How many days after they were written.
     pub days: i32,
+}
+
+impl Expiry {
+    /// Whether it is about an object.
+    pub fn is_about(&self, key: &str, bytes: u64) -> bool {
+        let (larger, smaller) = self.sizes;
+        key.starts_with(&self.prefix)
+            && larger.is_none_or(|bound| bytes > bound)
+            && smaller.is_none_or(|bound| bytes < bound)
+    }
+
+    /// What a rule says of keys and sizes; `None`: it is not in force, deletes nothing by age, or goes by tags, too, of which an
+    /// object that is gone shows none.
+    fn of(rule: LifecycleRule) -> Option<Self> {
+        if rule.status != ExpirationStatus::Enabled {
+            return None;
+        }
+        let filter = rule.filter;
+        let and = filter.as_ref().and_then(|f| f.and.as_ref());
+        let tagged = filter.as_ref().is_some_and(|f| f.tag.is_some())
+            || and.is_some_and(|a| a.tags.as_ref().is_some_and(|t| !t.is_empty()));
+        if tagged {
+            return None;
+        }
+        // A rule has one condition, or several below And.
+        let of = filter.as_ref();
+        #[allow(deprecated, reason = "rules of the old form are still in buckets")]
+        let prefix = of
+            .and_then(|f| f.prefix.clone())
+            .or(and.and_then(|a| a.prefix.clone()))
+            .or(rule.prefix);
+        let larger = of
+            .and_then(|f| f.object_size_greater_than)
+            .or(and.and_then(|a| a.object_size_greater_than));
+        let smaller = of
+            .and_then(|f| f.object_size_less_than)
+            .or(and.and_then(|a| a.object_size_less_than));
+        let bytes = |bound: i64| u64::try_from(bound).unwrap_or(0);
+        Some(Self {
+            id: rule.id.unwrap_or_default(),
+            prefix: prefix.unwrap_or_default(),
+            sizes: (larger.map(bytes), smaller.map(bytes)),
+            days: rule.expiration?.days?,
+        })
+    }
 }
 
 /// Content in the pieces in which it comes.
@@ -249,29 +296,6 @@ impl Contents for Bucket {
             }
             Err(e) => return Err(e),
         };
-        let enabled = rules
-            .into_iter()
-            .filter(|r| r.status == ExpirationStatus::Enabled);
-        Ok(enabled
-            .filter_map(|rule| {
-                let filter = rule.filter;
-                // A rule that goes by tags or sizes says nothing about a key alone.
-                if filter.as_ref().is_some_and(|f| f.tag.is_some()) {
-                    return None;
-                }
-                let and = filter.as_ref().and_then(|f| f.and.as_ref());
-                if and.is_some_and(|a| a.tags.as_ref().is_some_and(|t| !t.is_empty())) {
-                    return None;
-                }
-                let of_filter = filter.as_ref().and_then(|f| f.prefix.clone());
-                #[allow(deprecated, reason = "rules of the old form are still in buckets")]
-                let prefix = of_filter.or(and.and_then(|a| a.prefix.clone())).or(rule.prefix);
-                Some(Expiry {
-                    id: rule.id.unwrap_or_default(),
-                    prefix: prefix.unwrap_or_default(),
-                    days: rule.expiration?.days?,
-                })
-            })
-            .collect())
+        Ok(rules.into_iter().filter_map(Expiry::of).collect())
     }
 }

@@ -4,7 +4,8 @@ use std::process::Output;
 
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration,
-    LifecycleRule, LifecycleRuleFilter, StorageClass, VersioningConfiguration,
+    LifecycleRule, LifecycleRuleAndOperator, LifecycleRuleFilter, StorageClass, Tag, VersioningConfiguration,
+    builders::LifecycleRuleFilterBuilder,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -299,32 +300,60 @@ async fn glacier_delete_markers_and_lifecycle_are_named_as_such() {
     let marker = report["findings"].to_string();
     assert!(marker.contains("a delete marker hides it since"), "{marker}");
 
-    let rule = LifecycleRule::builder()
-        .id("thirty days")
-        .status(ExpirationStatus::Enabled)
-        .filter(
-            LifecycleRuleFilter::builder()
-                .prefix(format!("{PREFIX}/stream="))
-                .build(),
-        )
-        .expiration(LifecycleExpiration::builder().days(30).build())
-        .build()
-        .unwrap();
-    let rules = BucketLifecycleConfiguration::builder()
-        .rules(rule)
-        .build()
-        .unwrap();
-    let put = sim.s3.put_bucket_lifecycle_configuration().bucket(&sim.bucket);
-    put.lifecycle_configuration(rules).send().await.unwrap();
+    let footage = format!("{PREFIX}/stream=");
+    expire(&sim, LifecycleRuleFilter::builder().prefix(&footage)).await;
     let (code, _) = verify(&sim, &[]).await;
     assert_eq!(code, Some(3), "it went before its time");
     sim.advance(SignedDuration::from_hours(24 * 31));
+    // Rules for other keys, other sizes or some tag do not explain that it is gone.
+    let all = LifecycleRuleFilter::builder;
+    let and = || LifecycleRuleAndOperator::builder().prefix(&footage);
+    let tag = Tag::builder().key("keep").value("no").build().unwrap();
+    let large = and().object_size_greater_than(1 << 40).build();
+    let small = and()
+        .object_size_greater_than(0)
+        .object_size_less_than(1000)
+        .build();
+    for filter in [
+        all().prefix("elsewhere/"),
+        all().object_size_greater_than(1 << 40),
+        all().object_size_less_than(1000),
+        all().tag(tag.clone()),
+        all().and(large),
+        all().and(small),
+        all().and(and().tags(tag).build()),
+    ] {
+        let what = format!("{filter:?}");
+        expire(&sim, filter).await;
+        let (code, report) = verify(&sim, &[]).await;
+        let found = (code, findings(&report));
+        assert_eq!(found, (Some(3), vec![format!("missing {}", films[1])]), "{what}");
+    }
+    let fits = and()
+        .object_size_greater_than(1000)
+        .object_size_less_than(1 << 40);
+    expire(&sim, all().and(fits.build())).await;
     let (code, report) = verify(&sim, &[]).await;
     assert_eq!(
         (code, findings(&report)),
         (Some(0), vec![format!("expired {}", films[1])]),
         "{report}"
     );
+}
+
+/// Gives the bucket one rule: what the filter takes goes after thirty days.
+async fn expire(sim: &Sim, filter: LifecycleRuleFilterBuilder) {
+    let rule = LifecycleRule::builder()
+        .id("thirty days")
+        .status(ExpirationStatus::Enabled)
+        .filter(filter.build())
+        .expiration(LifecycleExpiration::builder().days(30).build());
+    let rules = BucketLifecycleConfiguration::builder().rules(rule.build().unwrap());
+    let put = sim.s3.put_bucket_lifecycle_configuration().bucket(&sim.bucket);
+    put.lifecycle_configuration(rules.build().unwrap())
+        .send()
+        .await
+        .unwrap();
 }
 
 /// The procedure of docs/archive.md: a tombstone, then the files; nothing comes back.

@@ -52,7 +52,7 @@ impl Look<'_> {
     /// Looks at a file; `written` is when its manifest was.
     pub async fn at(&self, file: &FootageFile, written: Option<Timestamp>) -> Result<Seen> {
         let Some(there) = self.archive.contents.describe(&file.key).await? else {
-            let finding = Some(self.missing(&file.key, written).await?);
+            let finding = Some(self.missing(file, written).await?);
             return Ok(Seen {
                 finding,
                 ..Seen::default()
@@ -119,11 +119,12 @@ impl Look<'_> {
     }
 
     /// Why a file is not there, as far as the bucket says.
-    async fn missing(&self, key: &str, written: Option<Timestamp>) -> Result<(Kind, String)> {
+    async fn missing(&self, file: &FootageFile, written: Option<Timestamp>) -> Result<(Kind, String)> {
+        let key = &file.key;
         let rule = self.expiries.iter().find(|rule| {
             let age = SignedDuration::from_hours(24 * i64::from(rule.days));
             let due = written.and_then(|w| w.checked_add(age).ok());
-            key.starts_with(&rule.prefix) && due.zip(self.now).is_some_and(|(due, now)| due <= now)
+            rule.is_about(key, file.bytes) && due.zip(self.now).is_some_and(|(due, now)| due <= now)
         });
         if let Some(rule) = rule {
             let what = format!(
