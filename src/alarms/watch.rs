@@ -4,13 +4,16 @@
 //! Reads only. Where the account's history may not be read as a whole (IAM), or is too busy, it is read alarm by alarm, and only
 //! of those that moved; then the sweeps are what finds them, and come more often.
 
+mod named;
+mod owners;
+mod single;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -226,55 +229,6 @@ impl Watch {
         ))
     }
 
-    /// Alarms by their names, which may be anybody's, and as of when they are known; nothing where none is asked for. Nobody
-    /// tells of their changes but they themselves, so that they are read at each look.
-    ///
-    /// # Errors
-    /// They could not be read.
-    pub async fn named(
-        &self,
-        alarms: &dyn Alarms,
-        place: &Place,
-        names: &BTreeSet<&str>,
-    ) -> Result<Option<(Vec<Alarm>, Timestamp)>> {
-        let region = self.region(place);
-        let stale: Vec<String> = {
-            let mut state = locked(&region.state);
-            let now = self.elapsed();
-            state
-                .named
-                .retain(|_, named| now.saturating_sub(named.read.1) < TOO_OLD);
-            let fresh = |name: &&&str| {
-                let named = state.named.get(**name);
-                named.is_some_and(|named| now.saturating_sub(named.read.1) < self.fresh())
-            };
-            let stale = names.iter().filter(|name| !fresh(name));
-            stale.map(|name| (*name).to_owned()).collect()
-        };
-        if !stale.is_empty() {
-            let began = self.elapsed();
-            let found = alarms.describe_named(&stale).await?;
-            let Some(at) = self.began(began) else {
-                return Err(no_time("cloudwatch:DescribeAlarms"));
-            };
-            let mut found: HashMap<_, _> = found
-                .into_iter()
-                .map(|alarm| (alarm.name.clone(), alarm))
-                .collect();
-            let mut state = locked(&region.state);
-            for name in stale {
-                let alarm = found.remove(&name);
-                let read = (at, began);
-                state.named.insert(name, Named { alarm, read });
-            }
-        }
-        let state = locked(&region.state);
-        let known: Vec<&Named> = names.iter().filter_map(|name| state.named.get(*name)).collect();
-        let read = known.iter().map(|named| named.read.0).min();
-        let there = known.iter().filter_map(|named| named.alarm.clone()).collect();
-        Ok(read.map(|read| (there, read)))
-    }
-
     async fn sweep(&self, alarms: &dyn Alarms, region: &Region) -> Result<()> {
         let began = self.elapsed();
         let found = alarms.describe(&self.prefix).await?;
@@ -438,108 +392,6 @@ impl Watch {
         state.recent.add(since, read, ours);
         (state.read, state.denied) = (Some(began), None);
         Ok(state.recent.read())
-    }
-
-    /// The histories of single alarms. What was read stays known, whatever comes of the rest.
-    async fn one_by_one(
-        &self,
-        alarms: &dyn Alarms,
-        region: &Region,
-        needs: Vec<Need>,
-    ) -> Result<BTreeMap<String, Vec<Transition>>> {
-        let results: Vec<Result<(String, Vec<Transition>)>> = stream::iter(needs)
-            .map(|need| async move {
-                let known = {
-                    let state = locked(&region.state);
-                    let known = state.single.get(&need.alarm);
-                    let known = known.filter(|known| {
-                        known.from <= need.from
-                            && known.since == need.since
-                            && self.elapsed().saturating_sub(known.read) < AGAIN
-                    });
-                    known.map(|known| known.transitions.clone())
-                };
-                let transitions = match known {
-                    Some(transitions) => transitions,
-                    None => {
-                        let read = self.elapsed();
-                        let entries = alarms.history(&need.alarm, need.from).await?;
-                        let transitions: Vec<_> = entries.iter().filter_map(transition).collect();
-                        let single = Single {
-                            from: need.from,
-                            since: need.since,
-                            read,
-                            transitions: transitions.clone(),
-                        };
-                        locked(&region.state).single.insert(need.alarm.clone(), single);
-                        transitions
-                    }
-                };
-                let wanted = transitions.into_iter().filter(|t| t.at >= need.from);
-                Ok((need.alarm.clone(), wanted.collect()))
-            })
-            .buffer_unordered(CALLS)
-            .collect()
-            .await;
-        results.into_iter().collect()
-    }
-
-    /// The tags of the alarms that are `needed`, and of some whose names begin so that nobody has looked at for hours. Reads few at
-    /// a time; what was read stays known, whatever comes of the rest.
-    ///
-    /// # Errors
-    /// They could not be read.
-    pub async fn tags(
-        &self,
-        alarms: &dyn Alarms,
-        place: &Place,
-        prefix: &str,
-        needed: Vec<String>,
-    ) -> Result<Tagged> {
-        let region = self.region(place);
-        let region = &*region;
-        let chance = || self.clock.node().chance();
-        let to_read: BTreeMap<String, String> = {
-            let mut state = locked(&region.state);
-            let State {
-                alarms, named, tags, ..
-            } = &mut *state;
-            let all = alarms.range(prefix.to_owned()..).map(|(name, _)| name);
-            let all = all.take_while(|name| name.starts_with(prefix));
-            let mut names = tags.due(all, self.elapsed(), TAGS_DUE, chance);
-            names.extend(tags.stale(needed.clone(), self.elapsed(), TAGS_NEEDED));
-            let arn = |name: String| {
-                let alarm = alarms.get(&name).or_else(|| named.get(&name)?.alarm.as_ref())?;
-                Some((alarm.arn.clone(), name))
-            };
-            names
-                .into_iter()
-                .filter_map(arn)
-                .map(|(arn, name)| (name, arn))
-                .collect()
-        };
-        let read: Vec<Result<String>> = stream::iter(to_read)
-            .map(|(name, arn)| async move {
-                let began = self.elapsed();
-                // An alarm that has gone meanwhile has no owner.
-                let tags = alarms.tags(&arn).await?.unwrap_or_default();
-                let mut state = locked(&region.state);
-                state.tags.add(name.clone(), tags, began, chance());
-                Ok(name)
-            })
-            .buffer_unordered(CALLS)
-            .collect()
-            .await;
-        let read = read.into_iter().collect::<Result<Vec<_>>>()?;
-        let (state, now) = (locked(&region.state), self.elapsed());
-        let unsure = needed.iter().filter(|name| !state.tags.is_fresh(name, now));
-        let unsure = unsure.cloned().collect();
-        let names = needed.into_iter().chain(read);
-        let of = names.filter_map(|name| Some((state.tags.of(&name)?.clone(), name)));
-        Ok(Tagged {
-            of: of.map(|(tags, name)| (name, tags)).collect(),
-            unsure,
-        })
     }
 }
 

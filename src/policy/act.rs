@@ -9,10 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{
-    Shared,
-    plan::{Action, Group},
-};
+use super::{Shared, action::Action, plan::Group};
 use crate::{
     api::{ArchivePolicy, Recording, labels},
     aws::Place,

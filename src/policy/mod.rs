@@ -4,6 +4,7 @@
 //! tells. Only `observe` reads, only `act` writes; the rest is pure. `windows` is the heart: which footage is in which recording.
 
 mod act;
+mod action;
 pub mod checkpoint;
 mod desired;
 mod mark;
@@ -28,7 +29,7 @@ use kube::{
 };
 
 pub use self::shared::Shared;
-use self::{desired::Desired, plan::Action, status::Pass};
+use self::{action::Action, desired::Desired, status::Pass};
 use crate::{
     api::{ArchivePolicy, ArchivePolicyStatus, Recording, VideoStream, condition, labels},
     caches::Caches,
