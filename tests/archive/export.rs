@@ -140,7 +140,29 @@ async fn an_export_is_the_footage_once() {
         assert_eq!((code, file.exists()), (Some(expected), false), "{output:?}");
     }
 
-    // A recording in Glacier does not hinder while another has the footage; then it is named.
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 4, "nothing else is left: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_glacier_another_recordings_copy_is_taken_and_without_one_the_file_is_named() {
+    let sim = Sim::start().await;
+    archived(&sim).await;
+    let folder = tempfile::tempdir().unwrap();
+    let times: Vec<i64> = sim
+        .ledger()
+        .iter()
+        .flat_map(|e| &e.packets)
+        .map(|p| p.timestamp_millis)
+        .collect();
+    let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap().to_string();
+    let all = (
+        at(*times.iter().min().unwrap()),
+        at(times.iter().max().unwrap() + 1),
+    );
     let documents = sim.keys(&format!("{PREFIX}/_kvs/")).await;
     let file = folder.path().join("all.mp4");
     for (recording, expected) in [("/one-", 0), ("/two-", 1)] {
@@ -165,11 +187,6 @@ async fn an_export_is_the_footage_once() {
             "{said}"
         );
     }
-    let left: Vec<_> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert_eq!(left.len(), 4, "nothing else is left: {left:?}");
 }
 
 /// Camera's time with a gap and a repeat, and footage that was erased by rule: each is told, where it is.
