@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         error::{ArchiveError, Result},
         keys::{File, Piece, with_slash},
         manifest::Manifest,
-        plan::VERSION,
+        plan,
         tombstone::{Tombstone, Tombstones},
     },
     aws::{AwsError, contents::Contents, objects::ListedObject},
@@ -90,11 +90,6 @@ impl<T> Read<T> {
         };
         Err(ArchiveError::Conflict { key: key.into(), why })
     }
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
 }
 
 impl Archive {
@@ -216,16 +211,7 @@ impl Archive {
                 return Ok(Read::Broken("it is longer than any document".into()));
             }
         }
-        let version = match serde_json::from_slice::<Versioned>(&bytes) {
-            Ok(found) => found.version,
-            Err(e) => return Ok(Read::Broken(format!("it cannot be read: {e}"))),
-        };
-        if version != VERSION {
-            return Ok(Read::Broken(format!(
-                "it is of version {version}, and this program knows version {VERSION}: use the one that wrote it"
-            )));
-        }
-        Ok(match serde_json::from_slice(&bytes) {
+        Ok(match plan::document(&bytes) {
             Ok(content) => Read::Found(
                 content,
                 ObjectRef {
@@ -233,7 +219,7 @@ impl Archive {
                     sha256: hex::encode(Sha256::digest(&bytes)),
                 },
             ),
-            Err(e) => Read::Broken(format!("it cannot be read as what its name says: {e}")),
+            Err(why) => Read::Broken(why),
         })
     }
 }

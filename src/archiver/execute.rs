@@ -22,7 +22,7 @@ use super::{
     keys::{File, Layout},
     loss::Circumstances,
     manifest::Manifest,
-    plan::{Plan, VERSION},
+    plan::Plan,
     present::Present,
     progress::Event,
     store::Document,
@@ -187,19 +187,12 @@ impl Archiver {
     pub(super) async fn tombstones(&self, layout: &Layout) -> Result<Tombstones> {
         let mut erased = Tombstones::default();
         for object in self.store.list(&layout.tombstones(), "").await? {
-            let conflict = |why: String| ArchiveError::Conflict {
-                key: object.key.clone(),
-                why,
-            };
             let Some(found) = self.store.document::<Tombstone>(&object.key).await? else {
-                return Err(conflict("it was listed and is gone".into()));
+                return Err(ArchiveError::Conflict {
+                    key: object.key,
+                    why: "it was listed and is gone".into(),
+                });
             };
-            let version = found.content.version;
-            if version != VERSION {
-                return Err(conflict(format!(
-                    "it is of version {version}, this program knows version {VERSION}"
-                )));
-            }
             erased.0.push((object.key, found.content));
         }
         Ok(erased)

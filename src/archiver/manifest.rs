@@ -175,8 +175,8 @@ pub struct Root {
 }
 
 impl About for Manifest {
-    fn about(&self) -> (u32, &str, Work) {
-        (self.version, &self.stream_arn, self.work)
+    fn about(&self) -> (&str, Work) {
+        (&self.stream_arn, self.work)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     gaps,
@@ -32,15 +32,34 @@ const FILE_BYTES: u64 = 1 << 30;
 /// A camera whose clock is further off than this gets flagged, and the day in the key is the server's.
 const SKEW: SignedDuration = SignedDuration::from_hours(24);
 
+/// Reads a document of the archive. Its version comes first: one that this program does not know may say anything.
+///
+/// # Errors
+/// It is of another version, or not what it is read as; the text says which.
+pub fn document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } =
+        serde_json::from_slice(bytes).map_err(|e| format!("it cannot be read: {e}"))?;
+    if version != VERSION {
+        return Err(format!(
+            "it is of version {version}, and this program knows version {VERSION}: use the one that wrote it"
+        ));
+    }
+    serde_json::from_slice(bytes).map_err(|e| format!("it cannot be read as what its name says: {e}"))
+}
+
 /// A document about a piece of work: what plans and manifests say alike.
 pub trait About {
-    /// The document's version, the stream's ARN and the work.
-    fn about(&self) -> (u32, &str, Work);
+    /// The stream's ARN and the work.
+    fn about(&self) -> (&str, Work);
 }
 
 impl About for Plan {
-    fn about(&self) -> (u32, &str, Work) {
-        (self.version, &self.stream_arn, self.work)
+    fn about(&self) -> (&str, Work) {
+        (&self.stream_arn, self.work)
     }
 }
 

@@ -192,16 +192,7 @@ impl Archiver {
 
     /// A document under a key of ours must be about what the key says.
     pub(super) fn is_ours(&self, request: &ArchiveRequest, document: &Document<impl About>) -> Result<()> {
-        let (object, (version, stream_arn, work)) = (&document.object, document.content.about());
-        if version != plan::VERSION {
-            return Err(ArchiveError::Conflict {
-                key: object.key.clone(),
-                why: format!(
-                    "it is of version {version}, this program knows version {}",
-                    plan::VERSION
-                ),
-            });
-        }
+        let (object, (stream_arn, work)) = (&document.object, document.content.about());
         let stream = stream_arn == request.stream_arn;
         let named = object
             .key

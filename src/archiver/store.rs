@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     error::{ArchiveError, Result},
     keeping::Keeping,
+    plan,
 };
 use crate::{
     api::ObjectRef,
@@ -130,10 +131,8 @@ impl Store {
         let Some(object) = self.patiently(async || self.objects.get(key).await).await? else {
             return Ok(None);
         };
-        let content = serde_json::from_slice(&object.bytes).map_err(|e| ArchiveError::Conflict {
-            key: key.into(),
-            why: format!("it cannot be read as what its name says ({e}); it may be from a newer version"),
-        })?;
+        let content =
+            plan::document(&object.bytes).map_err(|why| ArchiveError::Conflict { key: key.into(), why })?;
         let sha256 = hex::encode(Sha256::digest(&object.bytes));
         let object_ref = ObjectRef {
             key: key.into(),

@@ -286,3 +286,19 @@ proptest! {
         prop_assert_eq!(seen, all.len());
     }
 }
+
+#[test]
+fn a_document_of_another_version_is_not_read_whatever_else_it_says() {
+    let read = |text: &str| document::<super::super::manifest::FragmentTags>(text.as_bytes());
+    assert!(read(r#"{"version": 1, "tags": [[["k", "v"]]]}"#).is_ok());
+    for (text, why) in [
+        (r#"{"version": 2, "tags": []}"#, "of version 2"),
+        (r#"{"version": 2, "labels": {}}"#, "of version 2"),
+        (r#"{"version": 1, "labels": {}}"#, "as what its name says"),
+        (r#"{"tags": []}"#, "cannot be read"),
+        ("", "cannot be read"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
