@@ -11,4 +11,4 @@ pub mod watch;
 
 pub use episodes::{Episode, Found, Level, episodes};
 pub use history::Transition;
-pub use watch::{Need, Tagged, Watch};
+pub use watch::{Need, Watch};

@@ -169,14 +169,12 @@ impl Watch {
         Some(self.clock.now()? - passed)
     }
 
-    /// Alarms were written: what is known of them is read again before it is used.
-    pub fn doubt(&self, place: &Place, alarms: impl IntoIterator<Item = String>) {
+    /// An alarm was written, or is about to be: what is known of it is read again before it is used.
+    pub fn doubt(&self, place: &Place, alarm: &str) {
         let region = self.region(place);
         let mut state = locked(&region.state);
-        for alarm in alarms {
-            state.tags.doubt(&alarm);
-            state.doubted.insert(alarm);
-        }
+        state.tags.doubt(alarm);
+        state.doubted.insert(alarm.to_owned());
     }
 
     /// The alarms whose names begin so, and as of when that is, by AWS's clock.

@@ -2,7 +2,7 @@
 //!
 //! May: read. May not: change anything.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -71,7 +71,7 @@ pub struct Found {
 /// Runs the command.
 pub async fn run(args: Find) -> ExitCode {
     telemetry::start();
-    let (archive, ..) = args.place.open().await;
+    let (archive, ..) = args.place.open(None).await;
     let found = match find(&archive, &args.stream, args.at).await {
         Ok(found) => found,
         Err(e) => {
@@ -79,14 +79,7 @@ pub async fn run(args: Find) -> ExitCode {
             return ExitCode::from(e.outcome().exit_code());
         }
     };
-    let text = if Output::json(args.output) {
-        // Plain fields and strings: there is nothing in it that JSON cannot say.
-        serde_json::to_string(&found).unwrap_or_default() + "\n"
-    } else {
-        found.text(args.at)
-    };
-    // Nobody may be reading any more; the exit code says it too.
-    write!(std::io::stdout(), "{text}").ok();
+    Output::tell(args.output, &found, |found| found.text(args.at));
     let outcome = if found.files.is_empty() {
         Outcome::TryAgain
     } else {

@@ -1,10 +1,15 @@
 //! Where an archive lies, as flags; and what the commands on it share.
 
-use std::{io::IsTerminal, sync::Arc};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
-use super::catalogue::Archive;
+use super::{catalogue::Archive, folder::Folder};
 use crate::{
     aws::{Connection, Settings, objects::Bucket},
     clock::{AwsClock, System},
@@ -37,15 +42,24 @@ pub enum Output {
 }
 
 impl Output {
-    /// JSON if it was asked for, or if nobody was asked and no terminal reads.
-    pub fn json(output: Option<Self>) -> bool {
-        output.map_or_else(|| !std::io::stdout().is_terminal(), |output| output == Self::Json)
+    /// Tells the result: as JSON if that was asked for, or if nothing was and no terminal reads.
+    pub fn tell<T: Serialize>(output: Option<Self>, result: &T, text: impl Fn(&T) -> String) {
+        let mut stdout = io::stdout();
+        let json = output.map_or_else(|| !stdout.is_terminal(), |output| output == Self::Json);
+        let told = if json {
+            // Plain fields and strings: there is nothing in a result that JSON cannot say.
+            serde_json::to_string(result).unwrap_or_default() + "\n"
+        } else {
+            text(result)
+        };
+        // Nobody may be reading any more; the exit code says it too.
+        write!(stdout, "{told}").ok();
     }
 }
 
 impl Place {
-    /// The archive there, its bucket, and AWS's clock. Calls nothing yet.
-    pub async fn open(&self) -> (Archive, Arc<Bucket>, AwsClock) {
+    /// The archive there, or in the folder that it was downloaded to, and AWS's clock. Calls nothing yet.
+    pub async fn open(&self, dir: Option<&Path>) -> (Archive, AwsClock) {
         let settings = Settings {
             region: self.region.clone(),
             ..Settings::default()
@@ -53,7 +67,10 @@ impl Place {
         let clock = AwsClock::new(Arc::new(System));
         let connection = Connection::load(&settings, clock.clone()).await;
         let bucket = Bucket::new(&connection, &self.bucket, self.expected_bucket_owner.as_deref());
-        let bucket = Arc::new(bucket);
-        (Archive::new(bucket.clone(), &self.prefix), bucket, clock)
+        let mut archive = Archive::new(Arc::new(bucket), &self.prefix);
+        if let Some(dir) = dir {
+            archive.contents = Arc::new(Folder::new(dir, &archive.prefix));
+        }
+        (archive, clock)
     }
 }

@@ -161,16 +161,19 @@ impl Archiver {
         };
         let fetch = async { Ok(fetch.await) };
         let ((), made, fetched) = tokio::try_join!(put, make, fetch)?;
-        line.ready = made?;
-        match (fetched, line.ready.take()) {
-            (Ok(fetched), ready) => *line = Line { fetched, ready },
-            (Err(e), Some(ready)) => {
-                self.put(assignment, plan, ready, work).await?;
-                return Err(e);
+        let ready = made?;
+        match fetched {
+            Ok(fetched) => {
+                *line = Line { fetched, ready };
+                Ok(())
             }
-            (Err(e), None) => return Err(e),
+            Err(e) => {
+                if let Some(ready) = ready {
+                    self.put(assignment, plan, ready, work).await?;
+                }
+                Err(e)
+            }
         }
-        Ok(())
     }
 
     /// Whether a chunk can be fetched while those before it are made and put into S3: in disk and in memory.

@@ -19,7 +19,7 @@ use self::{
 use super::{
     error::Result,
     manifest::Unread,
-    media::{self, FragmentReader},
+    media::{self, FragmentReader, Listed},
     pace::Pace,
     spool::Body,
 };
@@ -178,5 +178,13 @@ impl Fetcher {
             }
         }
         Ok(answer)
+    }
+}
+
+/// What the listing says of a fragment's media.
+fn listed(fragment: &Fragment) -> Listed {
+    Listed {
+        bytes: fragment.bytes,
+        milliseconds: fragment.length_ms.into(),
     }
 }

@@ -10,6 +10,7 @@ pub mod error;
 mod execute;
 mod fetch;
 pub mod gaps;
+pub mod hashing;
 pub mod holdings;
 pub mod keeping;
 pub mod keys;

@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     ops::Range,
 };
-
-use sha2::{Digest, Sha256};
 
 use super::{
     error::{ArchiveError, Result},
     fetch::Delivery,
+    hashing::Hashing,
     keys::fragment_set,
     manifest::{Fate, Flag, PROGRAM},
     media::{self, FILE_FRAMES, FileKind, Format, MediaError, Spool},
@@ -171,7 +170,7 @@ impl Part {
                 flags.push(Flag::Raw);
                 let mut file = Hashing::new(out.create()?);
                 copy(spool, bytes, &mut file).map_err(MediaError::from)?;
-                file.finish(FileKind::Matroska, flags).map(Some)
+                finished(file, FileKind::Matroska, flags).map(Some)
             }
             Self::Footage { format, fragments } => {
                 let media: Vec<_> = fragments.iter().map(|(_, media)| media).collect();
@@ -188,7 +187,7 @@ impl Part {
                             if !written.begins_with_key_frame {
                                 flags.push(Flag::NoKeyFrame);
                             }
-                            return file.finish(*kind, flags).map(Some);
+                            return finished(file, *kind, flags).map(Some);
                         }
                         Err(e @ MediaError::Io(_)) => return Err(e.into()),
                         Err(e) => {
@@ -262,42 +261,12 @@ fn copy(spool: &File, range: &Range<u64>, out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// A file that is hashed while it is written.
-struct Hashing {
-    file: BufWriter<File>,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl Hashing {
-    fn new(file: File) -> Self {
-        Self {
-            file: BufWriter::with_capacity(256 << 10, file),
-            hash: Sha256::new(),
-            bytes: 0,
-        }
-    }
-
-    fn finish(mut self, kind: FileKind, flags: Vec<Flag>) -> Result<Made> {
-        self.file.flush().map_err(|e| ArchiveError::Media(e.into()))?;
-        Ok(Made {
-            kind,
-            sha256: self.hash.finalize().into(),
-            bytes: self.bytes,
-            flags,
-        })
-    }
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
+fn finished(file: Hashing, kind: FileKind, flags: Vec<Flag>) -> Result<Made> {
+    let (bytes, sha256) = file.finish().map_err(|e| ArchiveError::Media(e.into()))?;
+    Ok(Made {
+        kind,
+        sha256,
+        bytes,
+        flags,
+    })
 }

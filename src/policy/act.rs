@@ -97,7 +97,7 @@ async fn perform(context: &Context, shared: &Shared, policy: &ArchivePolicy, act
     let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
     let recordings = || Api::<Recording>::namespaced(context.client.clone(), &namespace);
     let wrote = |recording: &Recording| shared.wrote(&namespace, &name, version(recording));
-    let doubt = |place: &Place, alarm: &String| shared.watch.doubt(place, [alarm.clone()]);
+    let doubt = |place: &Place, alarm: &String| shared.watch.doubt(place, alarm);
     match action {
         Action::Begin(recording, _) => match recordings().create(&PostParams::default(), recording).await {
             // The name derives from what it is for: it is there already.

@@ -567,8 +567,8 @@ impl Planner<'_> {
                 .observed
                 .tags
                 .get(key)
-                .is_some_and(|tags| self.desired.owner.claim(tags) == Claim::Ours);
-            let ours = ours && !self.observed.unsure.contains(key);
+                .is_some_and(|tags| self.desired.owner.claim(tags) == Claim::Ours)
+                && !self.observed.unsure.contains(key);
             if ours && (all || self.deleted.is_none() && !needed.contains(key)) {
                 let (place, name) = key.clone();
                 self.plan.groups.push(vec![Action::DeleteAlarm { place, name }]);

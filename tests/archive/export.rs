@@ -53,6 +53,17 @@ fn sent(sim: &Sim, kind: char, wanted: impl Fn(usize) -> bool) -> Vec<String> {
         .collect()
 }
 
+/// When the first packet of the ledger was taken, and when the last, in ms since 1970.
+fn sent_from_to(sim: &Sim) -> (i64, i64) {
+    let packets = sim.ledger().into_iter().flat_map(|e| e.packets);
+    let times: Vec<i64> = packets.map(|p| p.timestamp_millis).collect();
+    (*times.iter().min().unwrap(), *times.iter().max().unwrap())
+}
+
+fn at(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).unwrap().to_string()
+}
+
 fn hashes(packets: &judge::Packets, kind: &str) -> Vec<String> {
     packets[kind].iter().map(|p| p.1.clone()).collect()
 }
@@ -68,14 +79,7 @@ async fn an_export_is_the_footage_once() {
     // Two recordings of the same footage.
     archived(&sim).await;
     let folder = tempfile::tempdir().unwrap();
-    let times: Vec<i64> = sim
-        .ledger()
-        .iter()
-        .flat_map(|e| &e.packets)
-        .map(|p| p.timestamp_millis)
-        .collect();
-    let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap().to_string();
-    let (first, last) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    let (first, last) = sent_from_to(&sim);
     let all = (at(first), at(last + 1));
     for name in ["all.mp4", "all.mkv"] {
         let file = folder.path().join(name);
@@ -152,17 +156,8 @@ async fn in_glacier_another_recordings_copy_is_taken_and_without_one_the_file_is
     let sim = Sim::start().await;
     archived(&sim).await;
     let folder = tempfile::tempdir().unwrap();
-    let times: Vec<i64> = sim
-        .ledger()
-        .iter()
-        .flat_map(|e| &e.packets)
-        .map(|p| p.timestamp_millis)
-        .collect();
-    let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap().to_string();
-    let all = (
-        at(*times.iter().min().unwrap()),
-        at(times.iter().max().unwrap() + 1),
-    );
+    let (first, last) = sent_from_to(&sim);
+    let all = (at(first), at(last + 1));
     let documents = sim.keys(&format!("{PREFIX}/_kvs/")).await;
     let file = folder.path().join("all.mp4");
     for (recording, expected) in [("/one-", 0), ("/two-", 1)] {
@@ -180,7 +175,6 @@ async fn in_glacier_another_recordings_copy_is_taken_and_without_one_the_file_is
         let (code, _, output) = export(&sim, (&all.0, &all.1), &file, &more).await;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        eprintln!("{said}");
         assert_eq!(code, Some(expected), "{said}");
         assert!(
             said.contains(["+01:00", "is in GLACIER"][expected as usize]),
@@ -199,14 +193,7 @@ async fn what_is_not_as_one_would_think_is_told() {
     let start = from - SignedDuration::from_mins(10);
     sim.put_from(&footage, 1, Some(start)).await;
     let one = sim.ledger().len();
-    let end = |sim: &Sim| {
-        let times = sim
-            .ledger()
-            .into_iter()
-            .flat_map(|e| e.packets)
-            .map(|p| p.timestamp_millis);
-        times.max().unwrap()
-    };
+    let end = |sim: &Sim| sent_from_to(sim).1;
     let first_end = end(&sim);
     // Half a minute of nothing; then the same again, five seconds too early by the camera's clock.
     let second = Timestamp::from_millisecond(first_end + 30_000).unwrap();

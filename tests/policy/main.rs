@@ -436,13 +436,7 @@ async fn somebody_elses_alarm_starts_recordings_of_all_streams_that_name_it() {
     site.go(20, true, true).await;
     assert_eq!(site.status().problems[0].reason, "AlarmLacksTag");
     assert!(site.recordings().is_empty());
-    let alarm = site
-        .aws
-        .describe_named(&["motion-yes".into()])
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
+    let alarm = site.named("motion-yes").await;
     let tags = [("RepeatedAlarm".to_owned(), "true".to_owned())].into();
     site.aws.tag(&alarm.arn, &tags).await.unwrap();
     site.go(30, false, true).await;
@@ -476,13 +470,7 @@ async fn somebody_elses_alarm_starts_recordings_of_all_streams_that_name_it() {
     site.delete();
     site.pass().await.unwrap();
     assert!(site.policy().is_none());
-    let after = site
-        .aws
-        .describe_named(&["motion-yes".into()])
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
+    let after = site.named("motion-yes").await;
     theirs.tags.clear();
     assert_eq!(
         (after.definition, after.description),

@@ -261,6 +261,12 @@ impl Site {
         self.aws.describe("kvs-operator/site/all/").await.unwrap()
     }
 
+    /// Anybody's alarm.
+    pub async fn named(&self, name: &str) -> Alarm {
+        let mut found = self.aws.describe_named(&[name.into()]).await.unwrap();
+        found.pop().unwrap()
+    }
+
     pub async fn alarm(&self) -> Alarm {
         self.alarms().await.pop().unwrap()
     }

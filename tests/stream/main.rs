@@ -27,6 +27,20 @@ use self::{
     support::Fixture,
 };
 
+/// A site where the next change of a stream fails as is set, and streams may be listed or not.
+async fn failing(spec: Value, lists: bool) -> (Site, Arc<Mutex<Option<Kind>>>) {
+    let next = Arc::new(Mutex::new(None));
+    let wrap = |ports: Ports| Ports {
+        streams: Arc::new(Failing {
+            inner: ports.streams.clone(),
+            next: next.clone(),
+            lists,
+        }),
+        ..ports
+    };
+    (Site::on(Fixture::with(wrap).await, spec), next)
+}
+
 #[tokio::test]
 async fn a_stream_is_made_and_then_nothing_is_written_any_more() {
     let site =
@@ -248,16 +262,7 @@ async fn after_a_restart_one_listing_answers_for_all_and_nothing_is_written() {
 
 #[tokio::test]
 async fn where_streams_may_not_be_listed_each_is_looked_at() {
-    let next = Arc::new(Mutex::new(None));
-    let wrap = |ports: Ports| Ports {
-        streams: Arc::new(Failing {
-            inner: ports.streams.clone(),
-            next: next.clone(),
-            lists: false,
-        }),
-        ..ports
-    };
-    let site = Site::on(Fixture::with(wrap).await, json!({ "dataRetentionInHours": 24 }));
+    let (site, _) = failing(json!({ "dataRetentionInHours": 24 }), false).await;
     site.settle("front-door").await;
     site.is("front-door", "True", "InSync");
     let before = site.calls("kinesisvideo:DescribeStream");
@@ -407,16 +412,7 @@ async fn under_delete_the_stream_goes_with_its_object() {
 
 #[tokio::test]
 async fn a_refused_deletion_names_the_missing_action_and_keeps_the_object_until_it_is_let_go() {
-    let next = Arc::new(Mutex::new(None));
-    let wrap = |ports: Ports| Ports {
-        streams: Arc::new(Failing {
-            inner: ports.streams.clone(),
-            next: next.clone(),
-            lists: true,
-        }),
-        ..ports
-    };
-    let site = Site::on(Fixture::with(wrap).await, json!({ "deletionPolicy": "Delete" }));
+    let (site, next) = failing(json!({ "deletionPolicy": "Delete" }), true).await;
     site.fixture.kubernetes.create(
         "namespaces",
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "site" } }),
@@ -618,16 +614,7 @@ async fn every_failure_has_its_own_visible_state_and_class() {
         (Kind::Stale, Class::Soon, "Stale", condition::RECONCILING),
         (Kind::Busy, Class::Soon, "Busy", condition::RECONCILING),
     ] {
-        let next = Arc::new(Mutex::new(None));
-        let wrap = |ports: Ports| Ports {
-            streams: Arc::new(Failing {
-                inner: ports.streams.clone(),
-                next: next.clone(),
-                lists: true,
-            }),
-            ..ports
-        };
-        let site = Site::on(Fixture::with(wrap).await, json!({ "dataRetentionInHours": 24 }));
+        let (site, next) = failing(json!({ "dataRetentionInHours": 24 }), true).await;
         site.settle("front-door").await;
         site.edit("front-door", json!({ "spec": { "dataRetentionInHours": 48 } }));
         *next.lock().unwrap() = Some(kind);

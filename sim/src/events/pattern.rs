@@ -32,6 +32,7 @@ enum Field {
 
 /// The most characters of a pattern.
 const LONGEST: usize = 4096;
+
 fn refused<T>(why: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(why.into()))
 }

@@ -7,14 +7,11 @@ mod read;
 mod report;
 
 use std::{
-    io::{self, Write},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
-
-use sha2::{Digest, Sha256};
 
 pub use self::report::{Exported, Kind, Note, Report, Stretch};
 use self::{
@@ -24,7 +21,6 @@ use self::{
 };
 use super::{
     catalogue::Archive,
-    folder::Folder,
     place::{Output, Place},
     times::{moment, zone},
 };
@@ -32,6 +28,7 @@ use crate::{
     archiver::{
         error::{ArchiveError, Result},
         gaps,
+        hashing::Hashing,
         media::{FILE_FRAMES, FileKind, Fragment as Footage, Joined, MediaError, lay_out},
         plan::Hole,
         request::Outcome,
@@ -78,14 +75,7 @@ pub struct Export {
 /// Runs the command.
 pub async fn run(args: Export) -> ExitCode {
     telemetry::start();
-    let (archive, ..) = args.place.open().await;
-    let archive = match &args.dir {
-        Some(dir) => Archive {
-            contents: Arc::new(Folder::new(dir, &archive.prefix)),
-            ..archive
-        },
-        None => archive,
-    };
+    let (archive, ..) = args.place.open(args.dir.as_deref()).await;
     let report = match export(&archive, &args).await {
         Ok(report) => report,
         Err(e) => {
@@ -93,14 +83,7 @@ pub async fn run(args: Export) -> ExitCode {
             return ExitCode::from(e.outcome().exit_code());
         }
     };
-    let text = if Output::json(args.output) {
-        // Plain fields and strings: there is nothing in it that JSON cannot say.
-        serde_json::to_string(&report).unwrap_or_default() + "\n"
-    } else {
-        report.text()
-    };
-    // Nobody may be reading any more; the exit code says it too.
-    write!(io::stdout(), "{text}").ok();
+    Output::tell(args.output, &report, Report::text);
     let outcome = match report.file {
         Some(_) => Outcome::Committed,
         None => Outcome::TryAgain,
@@ -268,12 +251,9 @@ fn write_file(footage: &InOrder, kind: FileKind, path: &Path, overwrite: bool) -
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder(path))
         .map_err(failed)?;
-    let mut out = Hashing {
-        out: io::BufWriter::with_capacity(256 << 10, new.as_file().try_clone().map_err(failed)?),
-        hash: Sha256::new(),
-    };
+    let mut out = Hashing::new(new.as_file().try_clone().map_err(failed)?);
     let media: Vec<_> = footage.media.iter().collect();
-    let written = footage
+    footage
         .joined
         .format()
         .write(kind, &media, footage.body.file(), &mut out)
@@ -284,9 +264,7 @@ fn write_file(footage: &InOrder, kind: FileKind, path: &Path, overwrite: bool) -
             )),
             other => other.into(),
         })?;
-    let sha256 = hex::encode(out.hash.finalize());
-    out.out.flush().map_err(failed)?;
-    drop(out.out);
+    let (bytes, sha256) = out.finish().map_err(failed)?;
     new.as_file().sync_all().map_err(failed)?;
     if overwrite {
         new.persist(path).map_err(|e| failed(e.error))?;
@@ -296,24 +274,7 @@ fn write_file(footage: &InOrder, kind: FileKind, path: &Path, overwrite: bool) -
             _ => failed(e.error),
         })?;
     }
-    Ok((written.bytes, sha256))
-}
-
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
+    Ok((bytes, hex::encode(sha256)))
 }
 
 fn kind(path: &Path) -> Result<FileKind> {

@@ -7,7 +7,7 @@ mod chain;
 mod object;
 mod report;
 
-use std::{collections::HashSet, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, process::ExitCode};
 
 use futures::{StreamExt, stream};
 
@@ -19,7 +19,6 @@ use self::{
 use super::{
     catalogue::{AT_ONCE, Archive, Read, RecordingFolder, StreamFolder},
     files::{FootageFile, files},
-    folder::Folder,
     place::{Output, Place},
 };
 use crate::{
@@ -55,23 +54,9 @@ pub struct Verify {
 /// Runs the command.
 pub async fn run(args: Verify) -> ExitCode {
     telemetry::start();
-    let (archive, _, clock) = args.place.open().await;
-    let archive = match &args.dir {
-        Some(dir) => Archive {
-            contents: Arc::new(Folder::new(dir, &archive.prefix)),
-            ..archive
-        },
-        None => archive,
-    };
+    let (archive, clock) = args.place.open(args.dir.as_deref()).await;
     let report = verify(&archive, &clock, args.deep).await;
-    let text = if Output::json(args.output) {
-        // Plain fields and strings: there is nothing in a report that JSON cannot say.
-        serde_json::to_string(&report).unwrap_or_default() + "\n"
-    } else {
-        report.text()
-    };
-    // Nobody may be reading any more; the exit code says it too.
-    write!(std::io::stdout(), "{text}").ok();
+    Output::tell(args.output, &report, Report::text);
     ExitCode::from(report.exit_code())
 }
 

@@ -7,10 +7,10 @@ use std::ops::Range;
 use super::{
     super::{
         error::{ArchiveError, Result},
-        media::{self, InBandError, Incomplete, Listed, MediaError},
+        media::{self, InBandError, Incomplete, MediaError},
         store::backoff,
     },
-    Delivery, Fetcher,
+    Delivery, Fetcher, listed,
     round::{Batch, Round},
 };
 use crate::aws::{AwsError, Kind};
@@ -67,11 +67,7 @@ impl Fetcher {
             let fragment = batch.fragments.swap_remove(place);
             progress = true;
             let last_try = batch.tries + 1 >= TRIES;
-            let listed = Listed {
-                bytes: fragment.bytes,
-                milliseconds: fragment.length_ms.into(),
-            };
-            match found.check(Some(listed)) {
+            match found.check(Some(listed(fragment))) {
                 Ok(()) => {
                     keep = keep.max(found.bytes.end);
                     (self.read, self.failed_in_a_row) = (self.read + 1, 0);

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, ops::Range};
 use super::{
     super::{
         error::Result,
-        media::{self, FragmentReader, Listed, Spool},
+        media::{self, FragmentReader, Spool},
         spool::Body,
     },
-    Delivery,
+    Delivery, listed,
 };
 use crate::aws::{Fragment, FragmentNumber};
 
@@ -75,13 +75,9 @@ impl Kept {
             at += piece.len() as u64;
         }
         found.extend(reader.finish()?);
-        let listed = Listed {
-            bytes: fragment.bytes,
-            milliseconds: fragment.length_ms.into(),
-        };
         let whole = found
             .pop()
-            .filter(|f| found.is_empty() && f.check(Some(listed)).is_ok());
+            .filter(|f| found.is_empty() && f.check(Some(listed(fragment))).is_ok());
         if whole.is_none() {
             body.truncate(begin)?;
         }
